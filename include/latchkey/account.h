@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * account.h - users, passwords, roles, and the throttling of guesses. Blocking; call from a thread that may
+ * block.
+ */
+#ifndef LATCHKEY_ACCOUNT_H
+#define LATCHKEY_ACCOUNT_H
+
+#include <latchkey/env.h>
+#include <latchkey/session.h>
+#include <latchkey/settings.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lk_accounts lk_accounts;
+
+/* Open settings->accounts ("sqlite:/path"), make or migrate the schema. Open after fork; safe from several
+ * threads. LK_OK; LK_REFUSED (bad URL); LK_STALE (newer schema than this program); LK_FAULT. Keeps ENV,
+ * SETTINGS and RING. */
+LK_CHECKED lk_status lk_accounts_open(const lk_env *env, const lk_settings *settings, const lk_keyring *ring,
+                                      lk_accounts **out, lk_note *note);
+LK_CHECKED lk_status lk_accounts_url_check(const char *url, lk_note *note);
+void lk_accounts_close(lk_accounts *a);
+
+typedef enum lk_user_state { LK_USER_ENABLED, LK_USER_DISABLED } lk_user_state;
+
+typedef struct lk_user {
+    char id[LK_USER_ID_MAX + 1];     /* random, never reused: 16 base64url characters */
+    char name[LK_USER_NAME_MAX + 1]; /* login name as typed (NFKC) */
+    char realm[LK_REALM_MAX + 1];
+    char roles[LK_ROLES_MAX + 1];
+    lk_user_state state;
+    int64_t created_s, changed_s, login_s; /* login_s: last login, 0 = never */
+} lk_user;
+
+/* Normalise a login name or password: NFKC. LK_OK; LK_REFUSED when it is not UTF-8 (names: also when it has
+ * control characters, surrounding blanks, is empty or too long), with the rule in the note. */
+LK_CHECKED lk_status lk_name_normalize(lk_view name, lk_buf *out, lk_note *note);
+LK_CHECKED lk_status lk_password_normalize(lk_view password, lk_buf *out, lk_note *note);
+
+/* Is PASSWORD (normalised) good enough for USER NAME under the settings: length in code points, at most
+ * LK_PASSWORD_MAX bytes, not in the dictionary (libcrack), not the name? No composition rules. LK_OK, or
+ * LK_REFUSED with the broken rule. */
+LK_CHECKED lk_status lk_password_policy(const lk_accounts *a, lk_view name, lk_view password, lk_note *note);
+
+/* Make a user. Names are unique in a realm without regard to case. LK_OK; LK_REFUSED with the rule broken
+ * (name or password); LK_FULL when the name is taken; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_add(lk_accounts *a, lk_view realm, lk_view name, lk_view password,
+                                     lk_view roles, lk_user *out, lk_note *note);
+
+/* Check name and password. One argon2id run whoever asks: unknown users and disabled ones cost the same as a
+ * wrong password. Throttled before the hash starts; a success sets the account's counter back. Gives LK_OK;
+ * LK_REFUSED (unknown, wrong, disabled: not told apart); LK_FULL with *retry_after_s when throttled (by
+ * account or address); LK_FAULT. A hash of lower cost is replaced on success. */
+LK_CHECKED lk_status lk_accounts_login(lk_accounts *a, lk_view realm, lk_view name, lk_view password,
+                                       lk_view address, lk_user *out, int64_t *retry_after_s);
+
+/* Look up. LK_OK, LK_MISS, LK_FAULT. find takes a name or, failing that, an id. */
+LK_CHECKED lk_status lk_accounts_find(lk_accounts *a, lk_view realm, lk_view name_or_id, lk_user *out);
+LK_CHECKED lk_status lk_accounts_get(lk_accounts *a, lk_view id, lk_user *out);
+typedef bool (*lk_user_each)(void *context, const lk_user *u);
+LK_CHECKED lk_status lk_accounts_list(lk_accounts *a, lk_view realm, lk_user_each each, void *context);
+
+/* Changes: LK_OK; LK_MISS; LK_REFUSED with the rule; LK_FAULT. Ending the sessions is the caller's
+ * (lk_guard_end_user). */
+LK_CHECKED lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password, lk_note *note);
+LK_CHECKED lk_status lk_accounts_set_state(lk_accounts *a, lk_view id, lk_user_state state);
+LK_CHECKED lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_note *note);
+LK_CHECKED lk_status lk_accounts_remove(lk_accounts *a, lk_view id);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

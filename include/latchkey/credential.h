@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * credential.h - what the client shows: its kinds, and what a proven one says.
+ */
+#ifndef LATCHKEY_CREDENTIAL_H
+#define LATCHKEY_CREDENTIAL_H
+
+#include <latchkey/keyring.h>
+#include <latchkey/reason.h>
+#include <latchkey/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LK_CREDENTIAL_MAX 8192 /* bytes; checked before anything is split */
+
+typedef enum lk_kind { LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT, LK_KIND_COUNT } lk_kind;
+const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt" */
+LK_CHECKED lk_status lk_kind_of(lk_view name, lk_kind *out);
+
+typedef enum lk_carrier { LK_CARRIER_COOKIE, LK_CARRIER_HEADER, LK_CARRIER_COUNT } lk_carrier;
+const char *lk_carrier_name(lk_carrier carrier); /* "cookie", "header" */
+LK_CHECKED lk_status lk_carrier_of(lk_view name, lk_carrier *out);
+
+/* What a proven token says. Views point into the scratch buffer of the check (or into the presented text).
+ * Absent texts are empty, absent times 0. */
+typedef struct lk_claims {
+    lk_kind kind;
+    lk_view user; /* sub */
+    lk_view name; /* name, optional */
+    lk_view realm;
+    lk_view roles;  /* space-separated */
+    lk_view scope;  /* space-separated */
+    lk_view client; /* client_id */
+    lk_view device;
+    lk_view issuer;
+    lk_view audience; /* space-separated list of all audiences */
+    lk_view id;       /* jti */
+    lk_view params;   /* simple token: "name=value,name=value", decoded */
+    lk_view kid;
+    bool has_session;
+    lk_session_key session; /* sid */
+    int64_t issued_s, not_before_s, expires_s, auth_s;
+    uint32_t generation;
+} lk_claims;
+
+/* What a token is checked against. */
+typedef struct lk_expect {
+    lk_view issuer;   /* empty: any (command line only) */
+    lk_view audience; /* empty: any */
+    lk_view type;     /* JWT `typ`; empty: any. The gateway uses "at+jwt" */
+    int64_t leeway_s; /* 0..60 */
+    bool need_expiry; /* refuse a token without exp */
+    int64_t now_s;
+} lk_expect;
+
+/* Does TEXT have the outward shape of KIND (length, alphabet, dots)? Pure, no secrets. Exactly one kind
+ * matches any text, or none. */
+LK_CHECKED lk_status lk_credential_kind(lk_view text, lk_kind *out); /* LK_OK, LK_REFUSED */
+
+/* --- session_id: 32 random bytes, base64url
+ * ------------------------------------------------------------------- */
+/* Make a fresh id (ID_OUT is NUL-terminated; wipe it when sent), its key and proof. */
+LK_CHECKED lk_status lk_session_id_new(const lk_env *env, const lk_keyring *ring,
+                                       char id_out[LK_SESSION_ID_LEN + 1], lk_session_key *key,
+                                       uint8_t proof[LK_SESSION_PROOF_LEN]);
+/* Key and proof of a presented id. LK_OK; LK_REFUSED on length or alphabet; LK_FAULT. No allocation. */
+LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_session_key *key,
+                                        uint8_t proof[LK_SESSION_PROOF_LEN]);
+
+/* --- token: uid.time.expires[.params].kid.sign
+ * ------------------------------------------------------------------ */
+/* Mint with the active HS256 key. Uses claims user, issued_s, expires_s, params (may be empty). LK_OK,
+ * LK_REFUSED (bad params), LK_FULL, LK_FAULT. Format: docs/formats/token.md */
+LK_CHECKED lk_status lk_token_mint(const lk_keyring *ring, const lk_claims *claims, lk_buf *out);
+/* Signature first, then times. LK_OK; LK_REFUSED or LK_STALE with *why. SCRATCH receives decoded texts. No
+ * allocation. Params realm, roles, scope, sid, gen, name fill the claims of that name. */
+LK_CHECKED lk_status lk_token_check(const lk_keyring *ring, lk_view text, const lk_expect *expect,
+                                    lk_buf *scratch, lk_claims *out, lk_reason *why);
+/* One fixed parameter by name from claims->params. */
+LK_CHECKED lk_status lk_token_param(lk_view params, lk_view name, lk_view *value);
+
+/* --- jwt
+ * --------------------------------------------------------------------------------------------------------------
+ */
+/* Mint under the active key of ALG. jti is taken from claims->id. */
+LK_CHECKED lk_status lk_jwt_mint(const lk_keyring *ring, lk_alg alg, const lk_claims *claims, lk_view type,
+                                 lk_buf *out);
+/* Only the signature rules of a JWS in compact form (RFC 7515): PAYLOAD receives the payload bytes. LK_OK;
+ * LK_REFUSED with *why and note. */
+LK_CHECKED lk_status lk_jws_check(const lk_keyring *ring, lk_view text, lk_buf *payload, lk_reason *why,
+                                  lk_note *note);
+/* Signature, then type, then claims and times. No allocation for HS256 and EdDSA. LK_OK; LK_REFUSED or
+ * LK_STALE with *why. */
+LK_CHECKED lk_status lk_jwt_check(const lk_keyring *ring, lk_view text, const lk_expect *expect,
+                                  lk_buf *scratch, lk_claims *out, lk_reason *why, lk_note *note);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * guard.h - the crossing of carriers, credentials and stores: issue, check, renew, revoke.
+ */
+#ifndef LATCHKEY_GUARD_H
+#define LATCHKEY_GUARD_H
+
+#include <latchkey/credential.h>
+#include <latchkey/cutoff.h>
+#include <latchkey/settings.h>
+#include <latchkey/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lk_guard lk_guard;
+
+/* What the guard stands on. Everything is borrowed and must outlive the guard. */
+typedef struct lk_guard_parts {
+    const lk_env *env;
+    const lk_settings *settings;
+    const lk_keyring *ring;
+    struct lk_table *table;
+    lk_store *store;
+} lk_guard_parts;
+
+/* Gives LK_OK; LK_REFUSED for settings that contradict each other (note); LK_FAULT when the cut-offs cannot
+ * be read: a guard that does not know what was revoked does not start. */
+LK_CHECKED lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note);
+void lk_guard_close(lk_guard *g);
+
+/* ---- the check
+ * -------------------------------------------------------------------------------------------------- */
+
+/* The places of one request where a credential may ride, as the server received them. Arrays hold the values
+ * of each header field of that name. */
+typedef struct lk_presented {
+    const lk_view *cookies; /* values of Cookie fields */
+    size_t cookies_n;
+    const lk_view *authorization; /* values of Authorization fields */
+    size_t authorization_n;
+    const lk_view *header; /* values of the header named by latchkey_header */
+    size_t header_n;
+} lk_presented;
+
+typedef enum lk_mode { LK_MODE_OFF, LK_MODE_OPTIONAL, LK_MODE_REQUIRED } lk_mode;
+
+/* What a location asks for. Masks of 0 mean any. */
+typedef struct lk_rule {
+    lk_mode mode;
+    lk_view role;  /* every word must be held */
+    lk_view scope; /* every word must be held; sessions that carry no scope hold every scope of their user */
+    lk_view realm;
+    int64_t max_age_s; /* 0: none. Last full login no longer ago than this */
+    unsigned carriers; /* bits 1 << lk_carrier */
+    unsigned kinds;    /* bits 1 << lk_kind */
+} lk_rule;
+
+/* Check a rule when it is configured: LK_OK, or LK_REFUSED with the sentence why that triple of carrier,
+ * credential and store is no good (src/guard/combine.c). */
+LK_CHECKED lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_note *note);
+
+typedef enum lk_verdict {
+    LK_VERDICT_ALLOW,  /* go on; identity is filled (anonymous when the user is empty) */
+    LK_VERDICT_REFUSE, /* 401, or 403 for the reasons that a new login does not cure */
+    LK_VERDICT_UNKNOWN /* could not look: 503, never a removed cookie, never a way in */
+} lk_verdict;
+
+/* Who is asking. Texts are NUL-terminated copies: good for as long as the struct. About 1.2 KiB. */
+typedef struct lk_identity {
+    lk_verdict verdict;
+    lk_reason reason; /* why refused, or (mode optional) why the visitor is anonymous */
+    bool has_session; /* key and generation are good */
+    bool logged_in;   /* user is good */
+    bool drop_cookie; /* the presented session cookie is over for good: remove it from the browser */
+    lk_kind kind;
+    lk_carrier carrier;
+    lk_session_key key;
+    uint32_t generation;
+    uint32_t flags; /* LK_SESSION_* */
+    int64_t auth_s, issued_s, seen_s, ends_s, expires_s;
+    char public_id[LK_PUBLIC_ID_LEN + 1];
+    char user[LK_USER_ID_MAX + 1];
+    char name[LK_USER_NAME_MAX + 1];
+    char realm[LK_REALM_MAX + 1];
+    char roles[LK_ROLES_MAX + 1];
+    char scope[LK_SCOPE_MAX + 1];
+} lk_identity;
+
+/* Check one request. For stores that answer inline: no allocation, no blocking. A valid credential also notes
+ * its use (last-seen in shared memory). Never fails: what could not be looked at is a verdict. The status for
+ * a refused one: lk_identity_http_status. */
+void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out);
+int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */
+
+/* ---- issue
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* Who logged in, as the account system says. */
+typedef struct lk_login {
+    lk_view user, name, realm, roles, scope;
+    lk_view device, agent, address;
+    bool remember;
+} lk_login;
+
+#define LK_ISSUED_MAX 4096
+/* What a login hands out. Wipe with lk_issued_wipe once sent. */
+typedef struct lk_issued {
+    lk_kind kind;
+    char text[LK_ISSUED_MAX]; /* the session id or token */
+    size_t len;
+    lk_session_key key;
+    uint32_t generation;
+    int64_t created_s, issued_s, ends_s, expires_s;
+} lk_issued;
+void lk_issued_wipe(lk_issued *issued);
+
+/* Log in: a session is made (behind every kind: a token's is found by its sid, its id is never given out) and
+ * replaces PRIOR, the session the request came with, if there is one: an anonymous one's fields move over,
+ * one of the same user too, another user's never. Blocking. LK_OK; LK_FULL; LK_FAULT: then nothing was
+ * issued. */
+LK_CHECKED lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login,
+                                    const lk_identity *prior, lk_issued *out, lk_note *note);
+
+/* A session for a visitor nobody logged in. */
+LK_CHECKED lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_view address, lk_issued *out,
+                                              lk_note *note);
+
+/* ---- the session of a request
+ * ---------------------------------------------------------------------------------------- */
+
+/* Load the whole record with fields. BUF must have LK_RECORD_MAX bytes. LK_OK, LK_MISS, LK_STALE, LK_FAULT.
+ */
+LK_CHECKED lk_status lk_guard_session(lk_guard *g, const lk_session_key *key, uint8_t *buf, lk_session *out,
+                                      lk_reason *why);
+/* Change the fields of the identity's session; see lk_store_change. */
+LK_CHECKED lk_status lk_guard_change(lk_guard *g, const lk_identity *id, uint32_t if_revision,
+                                     const lk_op *ops, size_t n, uint32_t *revision, lk_note *note);
+
+/* ---- revoke
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* End one session on the spot: destroyed with a fence, and a cut-off for the tokens that name it. */
+LK_CHECKED lk_status lk_guard_end(lk_guard *g, lk_view realm, const lk_session_key *key, lk_reason reason);
+/* End the user's sessions but EXCEPT (NULL: all of them; then also one cut-off at level user, which reaches
+ * every token). *ended counts. */
+LK_CHECKED lk_status lk_guard_end_user(lk_guard *g, lk_view realm, lk_view user, const lk_session_key *except,
+                                       lk_reason reason, uint32_t *ended);
+/* Append a cut-off at any level: everything issued until now. Holds on this node when the call returns. */
+LK_CHECKED lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view key,
+                                     lk_reason reason, lk_cutoff *out, lk_note *note);
+
+/* ---- upkeep
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Take over new cut-offs of the store into the table. Cheap when there are none; the check calls it itself
+ * for inline stores. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk_guard_follow(lk_guard *g);
+/* Write last-seen times that moved by a tenth of the idle time to the store, in one batch; sweep store and
+ * table within a budget. Blocking; call every second or so from one thread per process. */
+LK_CHECKED lk_status lk_guard_upkeep(lk_guard *g);
+
+/* Could the gateway serve now? LK_OK, or LK_FAULT with the reason in the note. */
+LK_CHECKED lk_status lk_guard_ready(lk_guard *g, lk_note *note);
+
+/* Counters for metrics, kept in shared memory over all workers. */
+typedef enum lk_counter {
+    LK_COUNT_ALLOWED,
+    LK_COUNT_ANONYMOUS,
+    LK_COUNT_REFUSED,
+    LK_COUNT_UNKNOWN,
+    LK_COUNT_LOGINS,
+    LK_COUNT_LOGINS_FAILED,
+    LK_COUNT_THROTTLED,
+    LK_COUNT_LOGOUTS,
+    LK_COUNT_REGISTRATIONS,
+    LK_COUNT_LOOKUP_HIT,
+    LK_COUNT_LOOKUP_MISS,
+    LK_COUNT_LOOKUP_FAULT,
+    LK_COUNT_LOOKUP_STALE,
+    LK_COUNT_TOKEN_VERIFIED,
+    LK_COUNT_TOKEN_REMEMBERED,
+    LK_COUNT_CUTOFFS,
+    LK_COUNT_TOUCHES,
+    LK_COUNT_SWEPT,
+    LK_COUNT_CSRF,
+    LK_COUNT_COUNT
+} lk_counter;
+void lk_guard_count(lk_guard *g, lk_counter counter);
+uint64_t lk_guard_counted(const lk_guard *g, lk_counter counter);
+
+/* One line of the audit log: JSON, no newline, no secret, never longer than LK_AUDIT_MAX.
+ * docs/formats/audit.md */
+#define LK_AUDIT_MAX 2048
+typedef struct lk_audit_event {
+    const char *event; /* "login", "login_failed", "logout", "refused", "registered", "password_changed",
+                          "session_ended", "cutoff", ... */
+    lk_reason reason;
+    const lk_identity *identity; /* may be NULL */
+    lk_view user; /* when there is no identity (failed login: the name is hashed by the caller or left out) */
+    lk_view realm, address, method, path, request_id, agent;
+    int status;
+    int64_t now_ms;
+} lk_audit_event;
+void lk_audit_line(const lk_audit_event *event, lk_buf *out);
+
+const lk_guard_parts *lk_guard_parts_of(const lk_guard *g);
+
+/* A form token bound to KEY (a session) or to a random visitor mark, and its check. docs/formats/csrf.md */
+#define LK_CSRF_LEN 86
+LK_CHECKED lk_status lk_csrf_new(lk_guard *g, lk_view bound_to, char out[LK_CSRF_LEN + 1]);
+LK_CHECKED lk_status lk_csrf_check(lk_guard *g, lk_view bound_to, lk_view token); /* LK_OK, LK_REFUSED */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

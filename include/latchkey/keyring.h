@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring.h - keys with a kid, an algorithm and a life; made on first start, kept in files of mode 0600.
+ *
+ * A keyring is a snapshot: it never changes after lk_keyring_open. To see a rotation, open again and swap the
+ * pointer. An issuer (lk_signer) and a checker (lk_verifier) are different types with no way from one to the
+ * other, and the algorithm is a property of the key: algorithm confusion cannot be written. File format:
+ * docs/formats/keys.md
+ */
+#ifndef LATCHKEY_KEYRING_H
+#define LATCHKEY_KEYRING_H
+
+#include <latchkey/env.h>
+#include <latchkey/secret.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LK_KID_MAX                                                                                           \
+    64 /* characters; base64url alphabet only in kids we make, any printable ASCII in foreign ones */
+#define LK_SIGNATURE_MAX 512
+
+/* The signature algorithms, with their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+#define LK_ALGS(X)                                                                                           \
+    X(HS256, "HS256")                                                                                        \
+    X(ES256, "ES256")                                                                                        \
+    X(RS256, "RS256")                                                                                        \
+    X(EDDSA, "EdDSA")
+
+typedef enum lk_alg {
+#define X(name, word) LK_ALG_##name,
+    LK_ALGS(X)
+#undef X
+        LK_ALG_COUNT
+} lk_alg;
+
+const char *lk_alg_name(lk_alg alg);
+/* The algorithm with exactly that JOSE name, or LK_MISS. "none" in any case is a miss: it is not in the
+ * table. */
+LK_CHECKED lk_status lk_alg_of(lk_view name, lk_alg *out);
+
+typedef enum lk_key_state {
+    LK_KEY_ACTIVE,  /* signs and verifies */
+    LK_KEY_RETIRING /* verifies only, until it is taken out */
+} lk_key_state;
+
+typedef struct lk_signer lk_signer;     /* can make signatures of one algorithm under one kid */
+typedef struct lk_verifier lk_verifier; /* can check them, and nothing else */
+typedef struct lk_keyring lk_keyring;
+struct lk_mac; /* src/crypto/mac.h: a prepared HMAC-SHA256 key */
+
+/* What the root secret is stretched into (HKDF-SHA256, one label each), so that no value made for one purpose
+ * is ever good for another. The root does not rotate with the signing keys: rotating it would orphan every
+ * session. */
+typedef enum lk_purpose {
+    LK_PURPOSE_SESSION_ID,     /* keyed hash of session ids: store keys and public ids */
+    LK_PURPOSE_CSRF,           /* form tokens */
+    LK_PURPOSE_VERIFIED_TOKEN, /* names of entries in the table of verified tokens */
+    LK_PURPOSE_THROTTLE,       /* names of counters: addresses and account names are not kept in clear */
+    LK_PURPOSE_COUNT
+} lk_purpose;
+
+/* Open the key directory DIR. With CREATE, a directory that does not exist or holds no key is filled: a root
+ * secret and one key for each algorithm; every file is written, synced and renamed into place before it is
+ * used, so a crash leaves either a whole key or none, and two processes starting at once agree on one set.
+ * Gives LK_OK; LK_MISS when there is no key and CREATE is false; LK_REFUSED when a file is readable by
+ * others, is no key, is too weak (HMAC under 256 bits, RSA under 2048, point off the curve) or a kid is there
+ * twice - the note names the file and the cure; LK_FAULT when it cannot be read. *out belongs to the caller:
+ * lk_keyring_free. */
+LK_CHECKED lk_status lk_keyring_open(const lk_env *env, const char *dir, bool create, lk_keyring **out,
+                                     lk_note *note);
+
+/* A keyring for checking only, from a JWK or JWK Set text (for `latchkey jws verify --jwk`). HMAC keys are
+ * allowed in a file the user names, but a set that mixes secret and public keys is refused, as is a private
+ * member in a public key. A key without kid gets the empty kid. */
+LK_CHECKED lk_status lk_keyring_from_jwk(const lk_env *env, lk_view json, lk_keyring **out, lk_note *note);
+
+void lk_keyring_free(lk_keyring *ring);
+
+/* The active key of ALG, or NULL. Borrowed: lives as long as the ring. */
+const lk_signer *lk_keyring_signer(const lk_keyring *ring, lk_alg alg);
+
+/* The key with exactly that kid (active or retiring), or NULL. There is no "try all": an unknown kid is
+ * refused. As the one exception, a ring of exactly one key made by lk_keyring_from_jwk answers for an absent
+ * kid (KID.len == 0). */
+const lk_verifier *lk_keyring_verifier(const lk_keyring *ring, lk_view kid);
+
+/* The prepared HMAC for PURPOSE. Never NULL for a ring from lk_keyring_open; NULL for one from
+ * lk_keyring_from_jwk. */
+const struct lk_mac *lk_keyring_mac(const lk_keyring *ring, lk_purpose purpose);
+
+/* The public keys as a JWK Set (RFC 7517 section 5), sorted by kid; secret keys are not in it. Free *json
+ * with lk_free. */
+LK_CHECKED lk_status lk_keyring_jwks(const lk_keyring *ring, char **json);
+
+typedef struct lk_key_info {
+    char kid[LK_KID_MAX + 1];
+    lk_alg alg;
+    lk_key_state state;
+    int64_t created_s;
+    bool is_root; /* the root secret: alg has no meaning */
+} lk_key_info;
+
+/* Describe key number INDEX (0, 1, ... ordered by creation). LK_MISS past the end. */
+LK_CHECKED lk_status lk_keyring_info(const lk_keyring *ring, size_t index, lk_key_info *out);
+
+/* Make a new key of ALG in DIR. With ACTIVATE it becomes the active one and the active one of that algorithm
+ * becomes retiring (that is `key rotate`); without, it starts as retiring, so that verifiers can learn it
+ * first (`key new`). KID_OUT receives the new kid. Gives LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk_key_make(const lk_env *env, const char *dir, lk_alg alg, bool activate,
+                                 char kid_out[LK_KID_MAX + 1], lk_note *note);
+
+/* Sign the concatenation of nothing but MESSAGE. The raw JOSE signature (R||S for ES256) is appended to OUT.
+ * LK_OK, LK_FULL, LK_FAULT. */
+LK_CHECKED lk_status lk_sign(const lk_signer *signer, lk_view message, lk_buf *out);
+lk_alg lk_signer_alg(const lk_signer *signer);
+lk_view lk_signer_kid(const lk_signer *signer);
+
+/* Check SIGNATURE over MESSAGE. Gives LK_OK; LK_REFUSED (wrong, wrong length, r or s out of range,
+ * non-canonical S); LK_FAULT when the crypto library fails. Allocation-free for HS256 and EdDSA. Leaks:
+ * nothing of an HMAC key; lengths. */
+LK_CHECKED lk_status lk_verify(const lk_verifier *verifier, lk_view message, lk_view signature);
+lk_alg lk_verifier_alg(const lk_verifier *verifier);
+lk_view lk_verifier_kid(const lk_verifier *verifier);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * service.h - what the HTTP API does, without any server: request in, response out. Blocking, straight-line.
+ */
+#ifndef LATCHKEY_SERVICE_H
+#define LATCHKEY_SERVICE_H
+
+#include <latchkey/account.h>
+#include <latchkey/guard.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LK_BODY_MAX 16384 /* bytes of a request body; more is 413 */
+#define LK_RESPONSE_HEADERS_MAX 16
+
+typedef struct lk_service lk_service;
+
+/* One audit event as a line of JSON (no newline) without any secret, handed to the server to write. */
+typedef void (*lk_audit_write)(void *context, lk_view line);
+
+LK_CHECKED lk_status lk_service_open(const lk_env *env, const lk_settings *settings, lk_guard *guard,
+                                     lk_accounts *accounts, lk_audit_write audit, void *audit_context,
+                                     lk_service **out, lk_note *note);
+void lk_service_close(lk_service *s);
+
+typedef struct lk_request {
+    lk_view method;  /* "GET" */
+    lk_view path;    /* normalised, without query: "/auth/login" */
+    lk_view query;   /* without '?' */
+    lk_view host;    /* Host header, as sent */
+    lk_view scheme;  /* "http" or "https", as the server knows it */
+    lk_view address; /* of the client */
+    lk_view content_type, accept, accept_language, user_agent;
+    lk_view origin, referer, sec_fetch_site, if_match;
+    lk_view original_uri; /* auth-request endpoints: where the visitor wanted to go, untrusted */
+    lk_view body;
+    bool body_too_large; /* the server stopped reading at LK_BODY_MAX */
+    lk_presented presented;
+    lk_view request_id;
+} lk_request;
+
+typedef struct lk_response_header {
+    const char *name;
+    lk_view value;
+} lk_response_header;
+
+typedef struct lk_response {
+    int status;
+    lk_response_header
+        headers[LK_RESPONSE_HEADERS_MAX]; /* Content-Type included; values live in the response */
+    size_t headers_n;
+    lk_view body;
+    lk_identity identity; /* who asked, for variables and logs */
+    void *memory;         /* private */
+} lk_response;
+
+/* Does this call hash a password? Such calls go through the server's small bounded queue. Pure. */
+bool lk_service_is_slow(const lk_service *s, lk_view method, lk_view path);
+
+/* Answer REQ. Never fails: what goes wrong is a response. Wipe and free with lk_response_free. Safe from
+ * several threads. */
+void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res);
+void lk_response_free(lk_service *s, lk_response *res);
+
+/* The Set-Cookie value that carries ISSUED, or (ISSUED == NULL) removes the cookie. Gives LK_OK, LK_FULL.
+ * Source: RFC 6265bis section 4.1. */
+LK_CHECKED lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, bool remember,
+                                     int64_t now_s, lk_buf *out);
+
+/* Does an unsafe request that came with a cookie come from our own pages? Fetch metadata, then Origin, then
+ * Referer, then what an old browser cannot send cross-site; LK_OK or LK_REFUSED. FORM_TOKEN is the csrf field
+ * of the form, empty when none. SECURITY-RULES 100-103. */
+LK_CHECKED lk_status lk_csrf_request(lk_guard *g, const lk_request *req, const lk_identity *id,
+                                     lk_view form_token);
+
+/* Is URL a place on ORIGIN ("https://shop.example") to return to after login? A path starting with one '/'
+ * whose second character is neither '/' nor '\', no control characters, or an absolute URL of exactly that
+ * origin, by the WHATWG rules a browser would resolve it with. LK_OK with the path appended to OUT;
+ * LK_REFUSED. SECURITY-RULES 127. */
+LK_CHECKED lk_status lk_redirect_check(lk_view origin, lk_view url, lk_buf *out, lk_note *note);
+
+/* The problem document (RFC 9457) the gateway answers a refused request with. */
+void lk_problem_write(int status, lk_reason reason, lk_view detail, lk_buf *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * settings.h - the settings of latchkey.conf: one table of names, read alike by nginx, the command line and
+ * the library.
+ *
+ * The file is in nginx's own grammar: `name argument... ;`, # comments, quotes. Values may come from a file
+ * (`file:/run/secrets/x`) or the environment (`env:NAME`). docs/settings.md lists them; `latchkey settings`
+ * prints them.
+ */
+#ifndef LATCHKEY_SETTINGS_H
+#define LATCHKEY_SETTINGS_H
+
+#include <latchkey/env.h>
+#include <latchkey/keyring.h>
+#include <latchkey/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LK_PATH_MAX 512
+#define LK_URL_MAX 512
+#define LK_COOKIE_NAME_MAX 64
+
+typedef enum lk_samesite { LK_SAMESITE_LAX, LK_SAMESITE_STRICT, LK_SAMESITE_NONE } lk_samesite;
+
+typedef struct lk_settings {
+    char keys[LK_PATH_MAX];        /* latchkey_keys DIR */
+    char accounts[LK_URL_MAX];     /* latchkey_accounts URL */
+    char store[LK_URL_MAX];        /* latchkey_store URL */
+    char memory_path[LK_PATH_MAX]; /* latchkey_memory PATH|anonymous [size=64m] */
+    uint64_t memory_size;
+
+    /* latchkey_session [idle=30m] [absolute=12h] [remember=30d] [anonymous=1d] [grace=10s] [fence=1h]
+     * [per_user=0] */
+    int64_t idle_s, absolute_s, remember_s, anonymous_s, grace_s, fence_s;
+    uint32_t per_user;
+
+    /* latchkey_cookie NAME [samesite=lax] [path=/] [domain=D] [secure=on|off] */
+    char cookie_name[LK_COOKIE_NAME_MAX + 1];
+    char cookie_path[128];
+    char cookie_domain[256];
+    bool cookie_secure;
+    lk_samesite cookie_samesite;
+
+    /* latchkey_header NAME: a second header, beside Authorization, that may carry a credential; empty = none
+     */
+    char header_name[LK_COOKIE_NAME_MAX + 1];
+
+    /* latchkey_token [ttl=15m] ; latchkey_jwt [alg=EdDSA] [ttl=15m] [iss=ISS] [aud=AUD] [leeway=0s] */
+    int64_t token_ttl_s;
+    int64_t jwt_ttl_s, jwt_leeway_s;
+    lk_alg jwt_alg;
+    char jwt_issuer[256];
+    char jwt_audience[256];
+
+    char prefix[64];              /* latchkey_prefix /auth */
+    bool registration;            /* latchkey_registration on|off */
+    char realm[LK_REALM_MAX + 1]; /* latchkey_realm NAME: the account system of this gateway */
+
+    /* latchkey_password [min=8] [memory=19456] [passes=2] [queue=32] */
+    uint32_t password_min, password_memory_kib, password_passes, password_queue;
+
+    /* latchkey_throttle [account=10/15m] [address=100/15m]: failed logins allowed in that time */
+    uint32_t throttle_account, throttle_address;
+    int64_t throttle_account_s, throttle_address_s;
+
+    char audit[LK_PATH_MAX]; /* latchkey_audit FILE|stderr|off */
+    char origins[8][256]; /* latchkey_origin ORIGIN...: further origins our pages are served under (exact) */
+    uint32_t origins_n;
+
+    uint64_t seen; /* which settings were given: refuses a second one, private to settings.c */
+} lk_settings;
+
+/* Every setting at its default. */
+void lk_settings_init(lk_settings *s);
+
+/* One entry per setting, for generated tables (nginx commands, documentation). */
+typedef struct lk_setting {
+    const char *name;    /* "latchkey_session" */
+    const char *syntax;  /* "[idle=30m] [absolute=12h] ..." */
+    const char *initial; /* the default, in the same syntax */
+    const char *summary; /* one sentence */
+    unsigned min_args, max_args;
+} lk_setting;
+/* Setting number INDEX, or NULL past the end. */
+const lk_setting *lk_setting_at(size_t index);
+
+/* Set NAME from its N arguments. LK_OK; LK_MISS for a name that is none of ours; LK_REFUSED with the rule and
+ * the cure in the note (also for a setting given twice); LK_FAULT when a file: value cannot be read. */
+LK_CHECKED lk_status lk_settings_apply(lk_settings *s, lk_view name, const lk_view *args, size_t n,
+                                       lk_note *note);
+
+/* Rules that span settings (prefixes of cookie names, SameSite=None without Secure, absolute under idle, a
+ * memory store with ...). Call once all are applied. LK_OK, or LK_REFUSED with rule and cure. */
+LK_CHECKED lk_status lk_settings_check(const lk_settings *s, lk_note *note);
+
+/* Read FILE (only latchkey_* settings may be in it; `include` is followed once), apply and check. The note
+ * begins with "file:line: ". LK_OK, LK_REFUSED, LK_FAULT. */
+LK_CHECKED lk_status lk_settings_read(const lk_env *env, const char *file, lk_settings *s, lk_note *note);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h - who remembers: one contract, every store. Blocking, batch-first, knows nothing of HTTP.
+ *
+ * tests/contract runs the same suite over every member of the registry in src/store/store.c.
+ */
+#ifndef LATCHKEY_STORE_H
+#define LATCHKEY_STORE_H
+
+#include <latchkey/cutoff.h>
+#include <latchkey/session.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lk_store lk_store;
+struct lk_table; /* src/shm/table.h */
+
+typedef enum lk_store_place {
+    LK_STORE_INLINE, /* a look-up takes microseconds and no I/O wait: may be called on an event loop */
+    LK_STORE_REMOTE  /* must be called from a thread that may block */
+} lk_store_place;
+
+/* Open the store URL ("memory:", "lmdb:/var/lib/latchkey/sessions", options after '?'). `memory:` lives in
+ * TABLE, which must outlive the store; other stores ignore it. A store handle belongs to the process that
+ * opened it: open after fork. Safe from several threads of that process. Gives LK_OK; LK_REFUSED for a URL
+ * that is wrong (the note says what is expected); LK_STALE when the data is of a newer format; LK_FAULT when
+ * it cannot be opened. */
+LK_CHECKED lk_status lk_store_open(const lk_env *env, const char *url, struct lk_table *table, lk_store **out,
+                                   lk_note *note);
+/* Only check that URL is well formed, touching nothing: for settings at load. */
+LK_CHECKED lk_status lk_store_url_check(const char *url, lk_note *note);
+void lk_store_close(lk_store *store);
+const char *lk_store_name(const lk_store *store); /* "memory", "lmdb": for metrics and logs */
+lk_store_place lk_store_where(const lk_store *store);
+/* Does what is acknowledged survive the end of every process? (memory: no) */
+bool lk_store_is_durable(const lk_store *store);
+
+/* One look-up of a batch. The caller owns buf; the record is copied there and `session` points into it.
+ * With head_only the fields are left out and LK_HEAD_MAX bytes of buf are enough.
+ * status: LK_OK; LK_MISS; LK_STALE (fenced: why says how it ended; or a record that cannot be read); LK_FULL
+ * (buf too small); LK_FAULT. Liveness in time is the guard's to judge: a record past its end may still be
+ * answered with LK_OK. */
+typedef struct lk_load {
+    lk_session_key key;
+    bool head_only;
+    uint8_t *buf;
+    size_t cap;
+    lk_status status;
+    lk_reason why;
+    lk_session session;
+} lk_load;
+
+/* Fill every element. Answers LK_FAULT only when no element could be looked at (each is LK_FAULT then). */
+LK_CHECKED lk_status lk_store_load_many(lk_store *store, lk_load *loads, size_t n);
+
+/* At most N live sessions per user, decided inside the same transaction that creates: the ones seen longest
+ * ago are ended with reason `replaced`. max == 0: no limit. */
+typedef struct lk_limit {
+    uint32_t max;
+    int64_t fence_s; /* until when the fences of ended ones are kept */
+} lk_limit;
+
+/* Remember a new session. Gives LK_OK; LK_REFUSED when that key exists or is fenced; LK_FULL when there is no
+ * room; LK_FAULT. *ended (may be NULL) counts what the limit ended. */
+LK_CHECKED lk_status lk_store_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended);
+
+/* In one step: create S and turn OLD (which must be alive in OLD_GENERATION) into an ending one, readable but
+ * not writable until grace_until_s. With grace_until_s == 0, OLD is destroyed with a fence until fence_s.
+ * LK_OK; LK_MISS or LK_STALE when OLD is gone or in another generation (nothing is created); LK_REFUSED;
+ * LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_store_replace(lk_store *store, const lk_session_key *old, uint32_t old_generation,
+                                      const lk_session *s, int64_t grace_until_s, int64_t fence_s,
+                                      lk_limit limit);
+
+/* Apply OPS if the session is there in GENERATION and not ending. if_revision > 0: only if its revision is
+ * that (If-Match); else LK_REFUSED. *revision receives the new one. Gives LK_OK; LK_MISS; LK_STALE (ended,
+ * fenced or another generation); LK_REFUSED; LK_FULL; LK_FAULT. All or nothing. */
+LK_CHECKED lk_status lk_store_change(lk_store *store, const lk_session_key *key, uint32_t generation,
+                                     uint32_t if_revision, const lk_op *ops, size_t n, uint32_t *revision,
+                                     lk_note *note);
+
+typedef struct lk_touch {
+    lk_session_key key;
+    int64_t seen_s;
+} lk_touch;
+/* Move last-seen forward (never back) in one step for many. Missing and ending ones are passed over. LK_OK,
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_store_touch_many(lk_store *store, const lk_touch *touches, size_t n);
+
+/* End a session and leave a fence until fence_s, so that no write that was on its way can bring it back. Also
+ * ends the session it had replaced, if that is still readable. Ending what is not there leaves the fence all
+ * the same and gives LK_OK. LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_store_destroy(lk_store *store, const lk_session_key *key, lk_reason reason,
+                                      int64_t fence_s);
+
+/* The live sessions of one user, a page at a time, heads only. *cursor starts at 0 and is 0 again after the
+ * last page. Cost: O(page). Each found session is handed to EACH (views good for the call). EACH answers
+ * false to stop. LK_OK, LK_FAULT. */
+typedef bool (*lk_session_each)(void *context, const lk_session *s);
+LK_CHECKED lk_status lk_store_list_by_user(lk_store *store, lk_view realm, lk_view user, uint64_t *cursor,
+                                           uint32_t page, lk_session_each each, void *context);
+
+/* All live sessions, the same way, for operators. */
+LK_CHECKED lk_status lk_store_list(lk_store *store, uint64_t *cursor, uint32_t page, lk_session_each each,
+                                   void *context);
+
+typedef struct lk_store_count {
+    uint64_t sessions; /* records held, ended ones that were not swept yet included */
+    uint64_t bytes;    /* bytes in use, as the store counts them */
+    uint64_t evicted;  /* live sessions pushed out for want of room, since the store was made */
+} lk_store_count;
+LK_CHECKED lk_status lk_store_counts(lk_store *store, lk_store_count *out);
+
+/* Remove what is over at NOW_S: at most max_rows rows and about max_ms. *removed counts. LK_OK when nothing
+ * is left to do, LK_FULL when a bound was met and more is waiting, LK_FAULT. */
+LK_CHECKED lk_status lk_store_sweep(lk_store *store, int64_t now_s, uint32_t max_rows, uint32_t max_ms,
+                                    uint32_t *removed);
+
+/* Append a cut-off to the store's ordered stream, durably, before answering LK_OK. Sets c->seq. LK_FULL,
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_store_cutoff_append(lk_store *store, lk_cutoff *c);
+
+/* The number of the newest event: one read of memory, so that it can be asked on every request. */
+uint64_t lk_store_event_seq(lk_store *store);
+
+/* Up to *n cut-offs with seq > AFTER, oldest first; *n receives how many. A fresh reader starts with AFTER =
+ * 0 (that is the snapshot: those past their until_s are gone). LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk_store_events_since(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
