@@ -18,6 +18,7 @@ extern "C" {
 
 #define LK_JSON_DEPTH_MAX 32    /* objects and arrays inside each other */
 #define LK_JSON_MEMBERS_MAX 256 /* members of one object */
+#define LK_JSON_OPEN_MAX 1024   /* members, up to one place, of all objects around that place together */
 
 typedef enum lk_json_type {
     LK_JSON_NULL,
@@ -38,8 +39,9 @@ typedef struct lk_json_place {
 
 /* Is TEXT one JSON value by RFC 8259, valid UTF-8, at most LK_JSON_DEPTH_MAX deep, with no member name twice
  * in any object (compared after unescaping), no lone surrogate, and nothing after it? Gives LK_OK; LK_REFUSED
- * with *place and *note set (both may be NULL); LK_FULL when an object has more than LK_JSON_MEMBERS_MAX
- * members. Time is O(len) but for duplicate detection, which is bounded by the member limit. */
+ * with *place and *note set (both may be NULL); LK_FULL, also with *place and *note, when there are more
+ * members than LK_JSON_MEMBERS_MAX or LK_JSON_OPEN_MAX. Columns count characters, not bytes. Time is O(len)
+ * but for duplicate detection, which is bounded by the member limit. Uses about 25 KiB of stack. */
 LK_CHECKED lk_status lk_json_check(lk_view text, lk_json_place *place, lk_note *note);
 
 /* One member of an object or element of an array. `value` is the raw text of the value (with the quotes of a
@@ -56,7 +58,7 @@ typedef struct lk_json_item {
 bool lk_json_next(lk_view container, size_t *at, lk_json_item *item);
 
 /* Unescape the string VALUE (with its quotes) into OUT. Gives LK_OK; LK_REFUSED when it is no string;
- * LK_FULL. */
+ * LK_FULL. On anything but LK_OK nothing is appended. */
 LK_CHECKED lk_status lk_json_string(lk_view value, lk_buf *out);
 
 /* The raw value of member NAME of a checked object. LK_OK or LK_MISS. */
