@@ -24,6 +24,7 @@ extern "C" {
 #define LK_REALM_MAX 32
 #define LK_ROLES_MAX 256 /* bytes of all roles with the spaces between them */
 #define LK_SCOPE_MAX 256
+#define LK_DEVICE_MAX 64 /* bytes of a device id */
 #define LK_AGENT_MAX 128 /* bytes kept of User-Agent, cut at a character */
 #define LK_ADDRESS_MAX 45
 #define LK_HEAD_MAX 1280 /* bytes of a record without its fields, at most */
@@ -83,8 +84,9 @@ int64_t lk_session_ends_s(const lk_session *s);
 /* LK_OK while S is alive at NOW_S; LK_STALE with *why = expired or idle (or replaced) when it is over. */
 LK_CHECKED lk_status lk_session_alive(const lk_session *s, int64_t now_s, lk_reason *why);
 
-/* Encode. LK_OK; LK_FULL when a bound above is passed or OUT has no room; LK_REFUSED when a text holds a
- * control character. Format: docs/formats/session-record.md */
+/* Encode. LK_OK; LK_FULL when a bound above is passed (times: 0 to 2^40 - 1) or OUT has no room; LK_REFUSED
+ * when a text holds a control character, a flag is unknown, or the fields are not encoded fields. Nothing is
+ * added on anything but LK_OK. Format: docs/formats/session-record.md */
 LK_CHECKED lk_status lk_record_write(const lk_session *s, lk_buf *out);
 
 /* Length of the head (everything but the fields) at the front of RECORD, or 0 when it is no record. */
@@ -114,8 +116,8 @@ typedef enum lk_op_kind {
     LK_OP_COMPARE_SET, /* name = value if it is `expected` now (expected.len 0: if it is absent) */
     LK_OP_ADD,         /* name = name + number; absent counts as 0 */
     LK_OP_MAX,         /* name = max(name, number); absent counts as number */
-    LK_OP_APPEND,      /* name is an array: push value, keep the last `keep` elements; absent counts as [] */
-    LK_OP_DELETE       /* remove name; absent is fine */
+    LK_OP_APPEND, /* name is an array: push value, keep the last `keep` (1..) elements; absent counts as [] */
+    LK_OP_DELETE  /* remove name; absent is fine */
 } lk_op_kind;
 
 typedef struct lk_op {
@@ -127,9 +129,11 @@ typedef struct lk_op {
     uint32_t keep;
 } lk_op;
 
-/* Apply OPS to the encoded FIELDS, the result to OUT.
- * Gives LK_OK; LK_REFUSED when a compare fails or a value is not of the kind the operation needs; LK_FULL
- * when a bound is passed. The note says which operation. Pure: stores share it. */
+/* Apply OPS, in their order, to the encoded FIELDS; the result is added to OUT, whose room beyond the bounds
+ * is what the steps on the way may use. Values are compared as bytes, without blanks around them. Gives
+ * LK_OK; LK_REFUSED when a compare fails, a name or value is no name or JSON text, or a value is not of the
+ * kind the operation needs; LK_FULL when a bound is passed. On anything but LK_OK nothing is added and the
+ * note says which operation. Pure: stores share it. */
 LK_CHECKED lk_status lk_fields_apply(lk_view fields, const lk_op *ops, size_t n, lk_buf *out, lk_note *note);
 
 #ifdef __cplusplus
