@@ -61,6 +61,10 @@ typedef struct lk_rule {
  * credential and store is no good (src/guard/combine.c). */
 LK_CHECKED lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_note *note);
 
+/* Everything that can be told about settings without touching anything: their own rules, the URLs of store
+ * and accounts. LK_OK, or LK_REFUSED with rule and cure. */
+LK_CHECKED lk_status lk_guard_settings_check(const lk_settings *settings, lk_note *note);
+
 typedef enum lk_verdict {
     LK_VERDICT_ALLOW,  /* go on; identity is filled (anonymous when the user is empty) */
     LK_VERDICT_REFUSE, /* 401, or 403 for the reasons that a new login does not cure */

@@ -36,6 +36,9 @@ typedef struct lk_settings {
     int64_t idle_s, absolute_s, remember_s, anonymous_s, grace_s, fence_s;
     uint32_t per_user;
 
+    /* latchkey_carry NAME...: fields of an anonymous visit that move into the login; * is all */
+    char carry[256];
+
     /* latchkey_cookie NAME [samesite=lax] [path=/] [domain=D] [secure=on|off] */
     char cookie_name[LK_COOKIE_NAME_MAX + 1];
     char cookie_path[128];

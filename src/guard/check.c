@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * check.c - who is asking? From the bytes of a request to a verdict, without allocation and without waiting.
+ */
+#include "carrier/carrier.h"
+#include "guard/guard_internal.h"
+#include <latchkey/base64url.h>
+#include <string.h>
+
+/* A candidate: text that may be a credential, and where it rode. */
+typedef struct candidate {
+    lk_view text;
+    lk_carrier carrier;
+} candidate;
+
+static bool is_allowed(unsigned mask, unsigned bit)
+{
+    return mask == 0 || (mask & (1u << bit)) != 0;
+}
+
+/* Bearer and the header of the operator's choice count as one carrier; if both are there they must agree. */
+static lk_status find_in_headers(const lk_presented *p, lk_view *value)
+{
+    lk_view bearer = {0}, own = {0};
+    lk_status b = lk_bearer_find(p->authorization, p->authorization_n, &bearer);
+    lk_status o = lk_header_find(p->header, p->header_n, &own);
+    if (b == LK_REFUSED || o == LK_REFUSED)
+        return LK_REFUSED;
+    if (b == LK_OK && o == LK_OK && !lk_view_equal(bearer, own))
+        return LK_REFUSED;
+    *value = b == LK_OK ? bearer : own;
+    return b == LK_OK ? b : o;
+}
+
+/* The one candidate of the request. LK_MISS: none; LK_REFUSED with *why: something that cannot be told apart
+ * or rides where this location does not take it. */
+static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsigned carriers, candidate *out,
+                                lk_reason *why)
+{
+    lk_view cookie = {0}, header = {0};
+    lk_status c =
+        lk_cookie_find(p->cookies, p->cookies_n, lk_view_of(g->parts.settings->cookie_name), &cookie);
+    lk_status h = find_in_headers(p, &header);
+    bool elsewhere = (c == LK_OK && cookie.len > 0 && !is_allowed(carriers, LK_CARRIER_COOKIE)) ||
+                     (h == LK_OK && !is_allowed(carriers, LK_CARRIER_HEADER));
+    if (!is_allowed(carriers, LK_CARRIER_COOKIE) || (c == LK_OK && cookie.len == 0))
+        c = LK_MISS;
+    if (!is_allowed(carriers, LK_CARRIER_HEADER))
+        h = LK_MISS;
+    *why = LK_REASON_MALFORMED;
+    *out = (candidate){h == LK_OK ? header : cookie, h == LK_OK ? LK_CARRIER_HEADER : LK_CARRIER_COOKIE};
+    if (c == LK_REFUSED || h == LK_REFUSED)
+        return LK_REFUSED;
+    if (c == LK_OK && h == LK_OK && !lk_view_equal(cookie, header))
+        return LK_REFUSED;
+    if (c == LK_OK || h == LK_OK)
+        return LK_OK;
+    *why = elsewhere ? LK_REASON_WRONG_CARRIER : LK_REASON_NO_CREDENTIAL;
+    return elsewhere ? LK_REFUSED : LK_MISS;
+}
+
+/* An identity is never cut: a text that does not fit refuses the credential. */
+static bool copy_text(char *out, size_t cap, lk_view v)
+{
+    if (v.len >= cap)
+        return false;
+    if (v.len > 0)
+        memcpy(out, v.p, v.len);
+    out[v.len] = '\0';
+    return true;
+}
+
+static bool copy_names(lk_identity *out, lk_view user, lk_view name, lk_view realm, lk_view roles,
+                       lk_view scope)
+{
+    return copy_text(out->user, sizeof(out->user), user) && copy_text(out->name, sizeof(out->name), name) &&
+           copy_text(out->realm, sizeof(out->realm), realm) &&
+           copy_text(out->roles, sizeof(out->roles), roles) &&
+           copy_text(out->scope, sizeof(out->scope), scope);
+}
+
+/* Judge a session whose record was found: proof, time, cut-offs. */
+static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
+                               int64_t now_s, lk_reason *why)
+{
+    lk_subject subject = {.realm = s->realm,
+                          .roles = s->roles,
+                          .user = s->user,
+                          .device = s->device,
+                          .session = &s->key,
+                          .issued_s = s->issued_s};
+    *why = LK_REASON_EXPIRED;
+    if ((s->flags & LK_SESSION_TOKEN) != 0 || !lk_secret_equal(lk_view_make(s->proof, LK_SESSION_PROOF_LEN),
+                                                               lk_view_make(proof, LK_SESSION_PROOF_LEN)))
+        return LK_REFUSED;
+    int64_t recorded_s = s->seen_s;
+    int64_t seen_s = lk__seen_s(g, s);
+    s->seen_s = seen_s;
+    lk_status status = lk_session_alive(s, now_s, why);
+    if (status == LK_OK)
+        status = lk__cutoffs_check(g, &subject, why);
+    s->seen_s = recorded_s;
+    if (status != LK_OK)
+        return status;
+    lk__seen_note(g, s, seen_s, now_s);
+    s->seen_s = now_s;
+    return LK_OK;
+}
+
+static void count_lookup(lk_guard *g, lk_status status)
+{
+    switch (status) {
+    case LK_OK:
+        lk_guard_count(g, LK_COUNT_LOOKUP_HIT);
+        return;
+    case LK_MISS:
+    case LK_REFUSED:
+        lk_guard_count(g, LK_COUNT_LOOKUP_MISS);
+        return;
+    case LK_STALE:
+        lk_guard_count(g, LK_COUNT_LOOKUP_STALE);
+        return;
+    case LK_FULL:
+    case LK_FAULT:
+        lk_guard_count(g, LK_COUNT_LOOKUP_FAULT);
+        return;
+    }
+}
+
+/* LK_OK; LK_REFUSED or LK_STALE: over for good; LK_FAULT: could not look. */
+static lk_status check_session_id(lk_guard *g, lk_view text, lk_identity *out)
+{
+    uint8_t proof[LK_SESSION_PROOF_LEN], record[LK_HEAD_MAX];
+    lk_load load = {.head_only = true, .buf = record, .cap = sizeof(record)};
+    lk_status status = lk_session_id_read(g->parts.ring, text, &load.key, proof);
+    out->reason = LK_REASON_MALFORMED;
+    if (status != LK_OK)
+        return status;
+    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
+        load.status = LK_FAULT;
+    count_lookup(g, load.status);
+    if (load.status == LK_FAULT || load.status == LK_FULL)
+        return LK_FAULT;
+    /* An id we do not know is one that was forgotten or one that never was: the two are not told apart. */
+    out->reason = load.status == LK_STALE && load.why != LK_REASON_NONE ? load.why : LK_REASON_EXPIRED;
+    if (load.status != LK_OK)
+        return LK_STALE;
+    lk_session *s = &load.session;
+    status = judge_session(g, s, proof, lk_now_s(g->parts.env), &out->reason);
+    if (status != LK_OK)
+        return status;
+    if (!copy_names(out, s->user, s->name, s->realm, s->roles, s->scope))
+        return LK_FAULT;
+    out->has_session = true;
+    out->logged_in = (s->flags & LK_SESSION_ANONYMOUS) == 0 && s->user.len > 0;
+    out->key = s->key;
+    out->generation = s->generation;
+    out->flags = s->flags;
+    out->auth_s = s->auth_s;
+    out->issued_s = s->issued_s;
+    out->seen_s = s->seen_s;
+    out->ends_s = lk_session_ends_s(s);
+    out->expires_s = s->expires_s;
+    lk_public_id_write(&s->key, out->public_id);
+    return LK_OK;
+}
+
+/* A hint only, both answers are safe: is the signature of TEXT dear enough to be remembered? HMAC costs what
+ * the look-up costs. The header of a JWT is its first segment. */
+static bool is_costly(lk_view text)
+{
+    uint8_t memory[256];
+    lk_buf header = lk_buf_over(memory, sizeof(memory));
+    if (lk_base64url_decode(lk_view_part(text, 0, lk_view_find(text, '.')), &header) != LK_OK)
+        return false;
+    return memmem(memory, header.len, "\"HS", 3) == NULL;
+}
+
+static lk_status prove_token(lk_guard *g, lk_view text, const lk_expect *expect, lk_buf *scratch,
+                             lk_claims *claims, lk_reason *why)
+{
+    if (claims->kind == LK_KIND_TOKEN)
+        return lk_token_check(g->parts.ring, text, expect, scratch, claims, why);
+    bool costly = is_costly(text);
+    if (costly && lk__verified_get(g, text, scratch, claims) == LK_OK) {
+        lk_guard_count(g, LK_COUNT_TOKEN_REMEMBERED);
+        *why = claims->expires_s <= expect->now_s - expect->leeway_s ? LK_REASON_EXPIRED
+                                                                     : LK_REASON_NOT_YET_VALID;
+        bool early = claims->not_before_s > expect->now_s + expect->leeway_s;
+        return *why == LK_REASON_EXPIRED || early ? LK_STALE : LK_OK;
+    }
+    lk_status status = lk_jwt_check(g->parts.ring, text, expect, scratch, claims, why, NULL);
+    if (status == LK_OK) {
+        lk_guard_count(g, LK_COUNT_TOKEN_VERIFIED);
+        if (costly)
+            lk__verified_put(g, text, claims);
+    }
+    return status;
+}
+
+static lk_status check_token(lk_guard *g, lk_kind kind, lk_view text, lk_identity *out)
+{
+    uint8_t memory[LK_CREDENTIAL_MAX];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    lk_claims claims;
+    claims.kind = kind;
+    lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
+    lk_status status = prove_token(g, text, &expect, &scratch, &claims, &out->reason);
+    if (status != LK_OK)
+        return status;
+    lk_subject subject = {.realm = claims.realm,
+                          .roles = claims.roles,
+                          .client = claims.client,
+                          .user = claims.user,
+                          .device = claims.device,
+                          .session = claims.has_session ? &claims.session : NULL,
+                          .issued_s = claims.issued_s};
+    status = lk__cutoffs_check(g, &subject, &out->reason);
+    if (status != LK_OK)
+        return status;
+    out->reason = LK_REASON_MALFORMED;
+    if (claims.user.len == 0 ||
+        !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope))
+        return LK_REFUSED;
+    out->has_session = claims.has_session;
+    out->logged_in = true;
+    out->generation = claims.generation;
+    out->flags = LK_SESSION_TOKEN;
+    out->auth_s = claims.auth_s != 0 ? claims.auth_s : claims.issued_s;
+    out->issued_s = claims.issued_s;
+    out->seen_s = expect.now_s;
+    out->ends_s = claims.expires_s;
+    out->expires_s = claims.expires_s;
+    if (claims.has_session) {
+        out->key = claims.session;
+        lk_public_id_write(&claims.session, out->public_id);
+    }
+    return LK_OK;
+}
+
+static bool has_every(lk_view held, lk_view wanted)
+{
+    lk_view word;
+    while (lk_words_next(&wanted, &word))
+        if (!lk_words_have(held, word))
+            return false;
+    return true;
+}
+
+/* What the location asks for beyond "somebody is logged in". */
+static lk_reason judge_rule(const lk_rule *rule, const lk_identity *id, int64_t now_s)
+{
+    if (!id->logged_in)
+        return LK_REASON_NO_CREDENTIAL;
+    if (rule->realm.len > 0 && !lk_view_equal(rule->realm, lk_view_of(id->realm)))
+        return LK_REASON_WRONG_AUDIENCE;
+    if (!has_every(lk_view_of(id->roles), rule->role))
+        return LK_REASON_INSUFFICIENT_ROLE;
+    /* A session of the site itself carries no scope and is the user; a token holds what it names and nothing
+     * else. */
+    bool limited = id->scope[0] != '\0' || id->kind != LK_KIND_SESSION_ID;
+    if (limited && !has_every(lk_view_of(id->scope), rule->scope))
+        return LK_REASON_INSUFFICIENT_SCOPE;
+    if (rule->max_age_s > 0 && now_s - id->auth_s > rule->max_age_s)
+        return LK_REASON_REAUTHENTICATION_REQUIRED;
+    return LK_REASON_NONE;
+}
+
+static void forget(lk_identity *out)
+{
+    out->has_session = false;
+    out->logged_in = false;
+    out->user[0] = out->name[0] = out->realm[0] = out->roles[0] = out->scope[0] = out->public_id[0] = '\0';
+}
+
+/* From the candidate to who it is. *WHY is in out->reason. */
+static lk_status identify(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
+{
+    candidate c;
+    lk_status status = find_candidate(g, presented, rule->carriers, &c, &out->reason);
+    if (status != LK_OK)
+        return status;
+    out->carrier = c.carrier;
+    out->reason = LK_REASON_MALFORMED;
+    status = lk_credential_kind(c.text, &out->kind);
+    if (status == LK_OK && !is_allowed(rule->kinds, out->kind)) {
+        out->reason = LK_REASON_WRONG_CARRIER;
+        return LK_REFUSED;
+    }
+    if (status == LK_OK)
+        status = out->kind == LK_KIND_SESSION_ID ? check_session_id(g, c.text, out)
+                                                 : check_token(g, out->kind, c.text, out);
+    /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
+    out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
+    return status;
+}
+
+static lk_verdict refuse_or_pass(const lk_rule *rule, lk_identity *out)
+{
+    forget(out);
+    return rule->mode == LK_MODE_REQUIRED ? LK_VERDICT_REFUSE : LK_VERDICT_ALLOW;
+}
+
+static lk_verdict decide(lk_guard *g, const lk_rule *rule, lk_status status, lk_identity *out)
+{
+    switch (status) {
+    case LK_OK:
+        out->reason = LK_REASON_NONE;
+        if (rule->mode == LK_MODE_REQUIRED)
+            out->reason = judge_rule(rule, out, lk_now_s(g->parts.env));
+        return out->reason == LK_REASON_NONE ? LK_VERDICT_ALLOW : LK_VERDICT_REFUSE;
+    case LK_MISS:
+        out->reason = LK_REASON_NO_CREDENTIAL;
+        return refuse_or_pass(rule, out);
+    case LK_STALE:
+    case LK_REFUSED:
+        return refuse_or_pass(rule, out);
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    forget(out);
+    out->reason = LK_REASON_STORE_UNAVAILABLE;
+    return LK_VERDICT_UNKNOWN;
+}
+
+static void count_verdict(lk_guard *g, const lk_identity *out)
+{
+    switch (out->verdict) {
+    case LK_VERDICT_ALLOW:
+        lk_guard_count(g, out->logged_in ? LK_COUNT_ALLOWED : LK_COUNT_ANONYMOUS);
+        return;
+    case LK_VERDICT_REFUSE:
+        lk_guard_count(g, LK_COUNT_REFUSED);
+        return;
+    case LK_VERDICT_UNKNOWN:
+        lk_guard_count(g, LK_COUNT_UNKNOWN);
+        return;
+    }
+}
+
+void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
+{
+    lk_status status = LK_OK;
+    memset(out, 0, offsetof(lk_identity, public_id));
+    out->key = (lk_session_key){{0}};
+    forget(out);
+    if (lk_store_where(g->parts.store) == LK_STORE_INLINE)
+        status = lk_guard_follow(g);
+    if (status == LK_OK)
+        status = identify(g, presented, rule, out);
+    else if (presented->cookies_n + presented->authorization_n + presented->header_n == 0)
+        status = LK_MISS; /* nobody presented anything, so there is nothing that could not be looked up */
+    out->verdict = decide(g, rule, status, out);
+    count_verdict(g, out);
+}
+
+int lk_identity_http_status(const lk_identity *id)
+{
+    switch (id->verdict) {
+    case LK_VERDICT_ALLOW:
+        return 200;
+    case LK_VERDICT_UNKNOWN:
+        return 503;
+    case LK_VERDICT_REFUSE:
+        break;
+    }
+    /* 403 where logging in again as the same user would change nothing. (RFC 9110 15.5.4, RFC 6750 3.1) */
+    bool pointless = id->reason == LK_REASON_INSUFFICIENT_ROLE ||
+                     id->reason == LK_REASON_INSUFFICIENT_SCOPE || id->reason == LK_REASON_CSRF ||
+                     id->reason == LK_REASON_CORS;
+    return pointless ? 403 : 401;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * combine.c - which carriers, credentials and stores go together, and why the others do not.
+ */
+#include "guard/guard_internal.h"
+#include <latchkey/account.h>
+#include <string.h>
+
+static bool is_only(unsigned mask, unsigned bit)
+{
+    return mask == (1u << bit);
+}
+
+lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_note *note)
+{
+    bool asks = rule->role.len > 0 || rule->scope.len > 0 || rule->realm.len > 0 || rule->max_age_s > 0;
+    lk_view name = rule->scope, scope = rule->scope;
+    (void)settings;
+    if (rule->mode == LK_MODE_OFF && (asks || rule->carriers != 0 || rule->kinds != 0))
+        lk_note_set(note, "latchkey off takes nothing after it: what is not checked cannot be asked for");
+    else if (rule->mode == LK_MODE_OPTIONAL && asks)
+        lk_note_set(
+            note,
+            "latchkey optional lets everybody in, so role=, scope=, realm= and max_age= would not hold: "
+            "write required");
+    else if (rule->max_age_s < 0)
+        lk_note_set(note, "max_age= is a time such as 10m");
+    else if (rule->role.len > LK_ROLES_MAX || rule->scope.len > LK_SCOPE_MAX ||
+             rule->realm.len > LK_REALM_MAX)
+        lk_note_set(
+            note, "role= and scope= are at most 256 characters, realm= at most 32: no user could hold more");
+    else if (scope.len > 0 && is_only(rule->kinds, LK_KIND_SESSION_ID) && lk_words_next(&scope, &name))
+        lk_note_set(
+            note,
+            "scope= with credential=session_id does nothing: a session of the site holds every scope of "
+            "its user; add a token kind, or ask for role=");
+    else
+        return LK_OK;
+    return LK_REFUSED;
+}
+
+lk_status lk_guard_settings_check(const lk_settings *settings, lk_note *note)
+{
+    lk_note inner = {""};
+    lk_status status = lk_settings_check(settings, note);
+    if (status != LK_OK)
+        return status;
+    status = lk_store_url_check(settings->store, &inner);
+    if (status != LK_OK) {
+        lk_note_set(note, "latchkey_store: %s", inner.text);
+        return status;
+    }
+    status = lk_accounts_url_check(settings->accounts, &inner);
+    if (status != LK_OK)
+        lk_note_set(note, "latchkey_accounts: %s", inner.text);
+    return status;
+}

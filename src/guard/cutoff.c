@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cutoff.c - the view of the cut-offs in shared memory, and how it follows the store's stream.
+ *
+ * An entry is named by its level and key and holds the latest "issued up to" time:
+ *
+ *   offset  bytes
+ *   0       8      before_s
+ *   8       8      until_s
+ *   16      1      reason
+ */
+#include "guard/guard_internal.h"
+#include <stdatomic.h>
+#include <string.h>
+
+enum { VALUE_LEN = 17, BATCH = 64 };
+
+static void name_of(const lk_guard *g, lk_level level, lk_view key, uint8_t out[LK_TABLE_KEY_LEN])
+{
+    uint8_t memory[LK_CUTOFF_KEY_MAX + 2];
+    lk_buf name = lk_buf_over(memory, sizeof(memory));
+    lk_buf_add_byte(&name, (uint8_t)level);
+    lk_buf_add(&name, key);
+    lk_table_key(g->parts.table, LK_ENTRY_CUTOFF, lk_buf_view(&name), out);
+}
+
+static void write_value(const lk_cutoff *c, uint8_t out[VALUE_LEN])
+{
+    memcpy(out, &c->before_s, 8);
+    memcpy(out + 8, &c->until_s, 8);
+    out[16] = (uint8_t)c->reason;
+}
+
+/* The entry of KEY at LEVEL. LK_OK, LK_MISS, or LK_FAULT when it cannot be read. */
+static lk_status look_up(lk_guard *g, lk_level level, lk_view key, lk_cutoff *c, lk_entry *entry)
+{
+    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_LEN];
+    name_of(g, level, key, name);
+    lk_status status = lk_table_get(g->parts.table, LK_ENTRY_CUTOFF, name, 0, value, sizeof(value), entry);
+    if (status == LK_MISS)
+        return LK_MISS;
+    if (status != LK_OK || entry->len != VALUE_LEN)
+        return LK_FAULT;
+    memcpy(&c->before_s, value, 8);
+    memcpy(&c->until_s, value + 8, 8);
+    c->reason = value[16] < LK_REASON_COUNT ? (lk_reason)value[16] : LK_REASON_REVOKED;
+    return LK_OK;
+}
+
+/* A few rounds: another process may be raising the same entry. */
+static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
+{
+    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_LEN];
+    lk_status status = LK_FAULT;
+    name_of(g, c->level, lk_view_of(c->key), name);
+    for (unsigned round = 0; round < 1000; round++) {
+        lk_cutoff there;
+        lk_entry entry;
+        lk_cutoff merged = *c;
+        status = look_up(g, c->level, lk_view_of(c->key), &there, &entry);
+        if (status == LK_FAULT)
+            return LK_FAULT;
+        if (status == LK_OK && there.before_s >= c->before_s && there.until_s >= c->until_s)
+            return LK_OK;
+        if (status == LK_OK && there.before_s > c->before_s) {
+            merged.before_s = there.before_s;
+            merged.reason = there.reason;
+        }
+        if (status == LK_OK && there.until_s > c->until_s)
+            merged.until_s = there.until_s;
+        write_value(&merged, value);
+        lk_view v = lk_view_make(value, VALUE_LEN);
+        status = status == LK_OK ? lk_table_put_if(g->parts.table, LK_ENTRY_CUTOFF, name, entry.version,
+                                                   merged.until_s, v)
+                                 : lk_table_add(g->parts.table, LK_ENTRY_CUTOFF, name, 0, merged.until_s, v);
+        if (status == LK_OK || status == LK_FULL || status == LK_FAULT)
+            return status;
+    }
+    return status == LK_OK ? LK_OK : LK_FAULT;
+}
+
+lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c)
+{
+    if (c->until_s <= lk_now_s(g->parts.env))
+        return LK_OK;
+    lk_status status = raise_entry(g, c);
+    if (status != LK_OK) {
+        atomic_store(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), 1);
+        return status;
+    }
+    /* The level's word is raised after the entry is there; who reads the word first and skips the level asked
+     * before the revocation was acknowledged. */
+    (void)atomic_fetch_add(lk_table_word(g->parts.table, LK_WORD_LEVELS + (unsigned)c->level), 1);
+    return LK_OK;
+}
+
+lk_status lk_guard_follow(lk_guard *g)
+{
+    _Atomic uint64_t *followed = lk_table_word(g->parts.table, LK_WORD_FOLLOWED);
+    _Atomic uint64_t *incomplete = lk_table_word(g->parts.table, LK_WORD_INCOMPLETE);
+    uint64_t newest = lk_store_event_seq(g->parts.store);
+    uint64_t at = atomic_load(followed);
+    bool holes = atomic_load(incomplete) != 0;
+    if (newest == at && !holes)
+        return LK_OK;
+    /* With holes, or a stream that is shorter than what was followed (another store under the old table), the
+     * whole stream is read again: entries only ever rise, so reading twice does no harm. */
+    if (holes || newest < at)
+        at = 0;
+    lk_cutoff batch[BATCH];
+    for (;;) {
+        size_t n = BATCH;
+        lk_status status = lk_store_events_since(g->parts.store, at, batch, &n);
+        for (size_t i = 0; i < n && status == LK_OK; i++)
+            status = lk__cutoff_apply(g, &batch[i]);
+        if (status != LK_OK)
+            return LK_FAULT;
+        if (n > 0)
+            at = batch[n - 1].seq;
+        if (n < BATCH)
+            break;
+    }
+    if (holes)
+        atomic_store(incomplete, 0);
+    atomic_store(followed, at > newest ? at : newest);
+    return LK_OK;
+}
+
+/* One level of one subject. *LATEST_S rises to the newest cut-off met; *WHY is its reason when it reaches
+ * ISSUED_S. */
+typedef struct sweep_state {
+    lk_guard *g;
+    int64_t issued_s;
+    int64_t latest_s;
+    lk_reason why;
+    bool cut;
+    bool fault;
+} sweep_state;
+
+static bool level_is_used(const lk_guard *g, lk_level level)
+{
+    return atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_LEVELS + (unsigned)level),
+                                memory_order_acquire) != 0;
+}
+
+static void ask(sweep_state *s, lk_level level, lk_view realm, lk_view key)
+{
+    char name[LK_CUTOFF_KEY_MAX + 1];
+    lk_cutoff c;
+    lk_entry entry;
+    if (lk_cutoff_key(level, realm, key, name) != LK_OK) {
+        s->fault = true;
+        return;
+    }
+    lk_status status = look_up(s->g, level, lk_view_of(name), &c, &entry);
+    if (status == LK_FAULT)
+        s->fault = true;
+    if (status != LK_OK)
+        return;
+    if (c.before_s > s->latest_s)
+        s->latest_s = c.before_s;
+    if (s->issued_s <= c.before_s && !s->cut) {
+        s->cut = true;
+        s->why = c.reason;
+    }
+}
+
+static void ask_all(sweep_state *s, const lk_subject *subject)
+{
+    const struct {
+        lk_level level;
+        lk_view key;
+    } single[] = {{LK_LEVEL_CLIENT, subject->client},
+                  {LK_LEVEL_USER, subject->user},
+                  {LK_LEVEL_DEVICE, subject->device},
+                  {LK_LEVEL_FAMILY, subject->family}};
+    if (level_is_used(s->g, LK_LEVEL_ALL))
+        ask(s, LK_LEVEL_ALL, (lk_view){0}, (lk_view){0});
+    if (level_is_used(s->g, LK_LEVEL_REALM))
+        ask(s, LK_LEVEL_REALM, subject->realm, (lk_view){0});
+    if (level_is_used(s->g, LK_LEVEL_ROLE)) {
+        lk_view roles = subject->roles, role;
+        while (lk_words_next(&roles, &role))
+            ask(s, LK_LEVEL_ROLE, subject->realm, role);
+    }
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+        if (single[i].key.len > 0 && level_is_used(s->g, single[i].level))
+            ask(s, single[i].level, subject->realm, single[i].key);
+    if (subject->session != NULL && level_is_used(s->g, LK_LEVEL_SESSION)) {
+        char public_id[LK_PUBLIC_ID_LEN + 1];
+        lk_public_id_write(subject->session, public_id);
+        ask(s, LK_LEVEL_SESSION, subject->realm, lk_view_make(public_id, LK_PUBLIC_ID_LEN));
+    }
+}
+
+lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why)
+{
+    sweep_state s = {.g = g, .issued_s = subject->issued_s};
+    if (atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), memory_order_acquire) != 0)
+        return LK_FAULT;
+    ask_all(&s, subject);
+    if (s.cut) {
+        *why = s.why;
+        return LK_STALE;
+    }
+    return s.fault ? LK_FAULT : LK_OK;
+}
+
+int64_t lk__cutoffs_latest_s(lk_guard *g, const lk_subject *subject)
+{
+    sweep_state s = {.g = g, .issued_s = INT64_MAX};
+    ask_all(&s, subject);
+    return s.latest_s;
+}
+
+int64_t lk__cutoff_until_s(const lk_settings *s, int64_t now_s)
+{
+    const int64_t lives[] = {s->absolute_s, s->remember_s, s->anonymous_s, s->token_ttl_s, s->jwt_ttl_s};
+    int64_t longest = 0;
+    for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++)
+        if (lives[i] > longest)
+            longest = lives[i];
+    /* A day more than anything can live: settings may be lowered while older credentials are still out. */
+    return now_s + longest + 86400;
+}

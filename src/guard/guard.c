@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * guard.c - the guard as a whole: open, close, counters, readiness.
+ */
+#include "guard/guard_internal.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert((int)LK_WORD_COUNTERS + (int)LK_COUNT_COUNT <= LK_TABLE_WORDS,
+               "every counter has a word of the table");
+_Static_assert((int)LK_LEVEL_COUNT <= (int)LK_WORD_FOLLOWED, "every level has a word of the table");
+
+/* What a store that forgets at restart held is gone, and so must be the tokens that named its sessions:
+ * everything from before the table was made is cut off. A logout stays a logout. */
+static lk_status cut_off_before_table(lk_guard *g)
+{
+    int64_t made_s = lk_table_made_s(g->parts.table);
+    lk_cutoff c = {.level = LK_LEVEL_ALL, .reason = LK_REASON_EXPIRED, .before_s = made_s - 1};
+    c.until_s = lk__cutoff_until_s(g->parts.settings, made_s);
+    return lk__cutoff_apply(g, &c);
+}
+
+lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
+{
+    *out = NULL;
+    lk_guard *g = lk_alloc(parts.env, sizeof(*g));
+    if (g == NULL) {
+        lk_note_set(note, "out of memory");
+        return LK_FAULT;
+    }
+    g->parts = parts;
+    g->store_is_table = !lk_store_is_durable(parts.store);
+    lk_status status = LK_FAULT;
+    if (pthread_mutex_init(&g->touch_lock, NULL) != 0)
+        goto out;
+    status = g->store_is_table ? cut_off_before_table(g) : LK_OK;
+    /* The table may be older than this store, or have followed another one: read the whole stream again. */
+    atomic_store(lk_table_word(parts.table, LK_WORD_FOLLOWED), 0);
+    if (status == LK_OK)
+        status = lk_guard_follow(g);
+    if (status != LK_OK) {
+        lk_note_set(note, "cannot read what was revoked from the %s store; not starting without it",
+                    lk_store_name(parts.store));
+        (void)pthread_mutex_destroy(&g->touch_lock);
+        status = LK_FAULT;
+        goto out;
+    }
+    *out = g;
+    g = NULL;
+out:
+    lk_free(parts.env, g);
+    return status;
+}
+
+void lk_guard_close(lk_guard *g)
+{
+    if (g == NULL)
+        return;
+    /* If the store does not take what is queued, it is still in the table; a table that goes with this
+     * process makes a session end earlier by a tenth of its idle time at most. */
+    (void)!lk_guard_upkeep(g);
+    (void)pthread_mutex_destroy(&g->touch_lock);
+    lk_free(g->parts.env, g);
+}
+
+const lk_guard_parts *lk_guard_parts_of(const lk_guard *g)
+{
+    return &g->parts;
+}
+
+void lk_guard_count(lk_guard *g, lk_counter counter)
+{
+    (void)atomic_fetch_add_explicit(lk_table_word(g->parts.table, LK_WORD_COUNTERS + (unsigned)counter), 1,
+                                    memory_order_relaxed);
+}
+
+uint64_t lk_guard_counted(const lk_guard *g, lk_counter counter)
+{
+    return atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_COUNTERS + (unsigned)counter),
+                                memory_order_relaxed);
+}
+
+lk_status lk_guard_ready(lk_guard *g, lk_note *note)
+{
+    lk_store_count counts;
+    if (lk_store_counts(g->parts.store, &counts) != LK_OK) {
+        lk_note_set(note, "the %s store does not answer", lk_store_name(g->parts.store));
+        return LK_FAULT;
+    }
+    if (lk_guard_follow(g) != LK_OK) {
+        lk_note_set(
+            note,
+            "what was revoked is not known in full: the stream of the %s store cannot be read, or the "
+            "table of latchkey_memory is too small",
+            lk_store_name(g->parts.store));
+        return LK_FAULT;
+    }
+    return LK_OK;
+}
+
+lk_expect lk__expect(const lk_settings *s, int64_t now_s)
+{
+    return (lk_expect){.issuer = lk_view_of(s->jwt_issuer),
+                       .audience = lk_view_of(s->jwt_audience),
+                       .type = LK_JWT_TYPE,
+                       .leeway_s = s->jwt_leeway_s,
+                       .need_expiry = true,
+                       .now_s = now_s};
+}

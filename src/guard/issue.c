@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * issue.c - a login becomes a session, and a session id or a token that stands for it.
+ */
+#include "guard/guard_internal.h"
+#include <latchkey/base64url.h>
+#include <string.h>
+
+void lk_issued_wipe(lk_issued *issued)
+{
+    lk_wipe(issued, sizeof(*issued));
+}
+
+/* A text of the client that is only shown later (User-Agent): cut at a character, never refused. */
+static lk_view cut(lk_view v, size_t max)
+{
+    if (v.len <= max)
+        return v;
+    size_t len = max;
+    while (len > 0 && (v.p[len] & 0xc0) == 0x80)
+        len--;
+    return lk_view_part(v, 0, len);
+}
+
+static int64_t min_s(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The new session as the login and the settings make it; key and proof come with the id. */
+static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_session *s)
+{
+    const lk_settings *settings = g->parts.settings;
+    int64_t now_s = lk_now_s(g->parts.env);
+    lk_subject subject = {
+        .realm = login->realm, .roles = login->roles, .user = login->user, .device = login->device};
+    int64_t cut_s = lk__cutoffs_latest_s(g, &subject);
+    s->user = login->user;
+    s->name = login->name;
+    s->realm = login->realm;
+    s->roles = login->roles;
+    s->scope = login->scope;
+    s->device = login->device;
+    s->agent = cut(login->agent, LK_AGENT_MAX);
+    s->address = cut(login->address, LK_ADDRESS_MAX);
+    s->generation = 1;
+    s->revision = 1;
+    s->created_s = now_s;
+    s->auth_s = now_s;
+    s->seen_s = now_s;
+    /* Cut-offs count in whole seconds and reach what was issued up to theirs: the next one starts after them.
+     */
+    s->issued_s = cut_s >= now_s ? cut_s + 1 : now_s;
+    switch (kind) {
+    case LK_KIND_TOKEN:
+    case LK_KIND_JWT:
+        s->flags = LK_SESSION_TOKEN;
+        s->expires_s = now_s + min_s(kind == LK_KIND_JWT ? settings->jwt_ttl_s : settings->token_ttl_s,
+                                     settings->absolute_s);
+        break;
+    case LK_KIND_SESSION_ID:
+    case LK_KIND_COUNT:
+        s->flags = login->remember ? LK_SESSION_REMEMBER : 0;
+        s->idle_s = login->remember ? 0 : settings->idle_s;
+        s->expires_s = now_s + (login->remember ? settings->remember_s : settings->absolute_s);
+        break;
+    }
+}
+
+static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
+{
+    return (lk_claims){.kind = kind,
+                       .user = s->user,
+                       .name = s->name,
+                       .realm = s->realm,
+                       .roles = s->roles,
+                       .scope = s->scope,
+                       .device = s->device,
+                       .id = id,
+                       .has_session = true,
+                       .session = s->key,
+                       .generation = s->generation,
+                       .issued_s = s->issued_s,
+                       .auth_s = s->auth_s,
+                       .expires_s = s->expires_s};
+}
+
+/* One parameter of a simple token, if there is something to say. Names come in order, as the format wants
+ * them. */
+static void add_param(lk_buf *params, const char *name, lk_view value)
+{
+    if (value.len == 0)
+        return;
+    if (params->len > 0)
+        lk_buf_add_byte(params, ',');
+    lk_buf_add_text(params, name);
+    lk_buf_add_byte(params, '=');
+    lk_buf_add(params, value);
+}
+
+static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued *out)
+{
+    uint8_t random[12], memory[1024];
+    char public_id[LK_PUBLIC_ID_LEN + 1], id[LK_BASE64URL_LEN(12)];
+    lk_buf id_buf = lk_buf_over(id, sizeof(id)), params = lk_buf_over(memory, sizeof(memory));
+    lk_buf text = lk_buf_over(out->text, sizeof(out->text) - 1);
+    if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK)
+        return LK_FAULT;
+    lk_base64url_encode(lk_view_make(random, sizeof(random)), &id_buf);
+    lk_claims claims = claims_of(s, kind, lk_buf_view(&id_buf));
+    claims.issuer = lk_view_of(g->parts.settings->jwt_issuer);
+    claims.audience = lk_view_of(g->parts.settings->jwt_audience);
+    lk_public_id_write(&s->key, public_id);
+    add_param(&params, "name", s->name);
+    add_param(&params, "realm", s->realm);
+    add_param(&params, "roles", s->roles);
+    add_param(&params, "scope", s->scope);
+    add_param(&params, "sid", lk_view_make(public_id, LK_PUBLIC_ID_LEN));
+    claims.params = lk_buf_view(&params);
+    lk_status status = lk_buf_status(&params);
+    if (status == LK_OK)
+        status = kind == LK_KIND_JWT
+                     ? lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg, &claims, LK_JWT_TYPE, &text)
+                     : lk_token_mint(g->parts.ring, &claims, &text);
+    out->len = text.len;
+    out->text[text.len] = '\0';
+    return status;
+}
+
+/* Fields that may move from an anonymous visit into a login: what a stranger may have planted stays behind
+ * unless the operator named it. (SECURITY-RULES 28) */
+static bool may_carry(const lk_settings *settings, lk_view name)
+{
+    lk_view list = lk_view_of(settings->carry);
+    return lk_words_have(list, name) || lk_words_have(list, LK_VIEW("*"));
+}
+
+static lk_status carry_fields(lk_guard *g, const lk_session *prior, lk_buf *out)
+{
+    bool same_user = (prior->flags & LK_SESSION_ANONYMOUS) == 0;
+    lk_op ops[LK_FIELDS_MAX];
+    lk_field field;
+    size_t at = 0, n = 0;
+    while (n < LK_FIELDS_MAX && lk_fields_next(prior->fields, &at, &field))
+        if (same_user || may_carry(g->parts.settings, field.name))
+            ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
+    return lk_fields_apply((lk_view){0}, ops, n, out, NULL);
+}
+
+/* What becomes of the session a login came with. */
+typedef enum prior_fate {
+    PRIOR_NONE,    /* there is none, or it goes on beside the new one */
+    PRIOR_REPLACE, /* same visitor: fields move, the old id stays readable for the grace time */
+    PRIOR_END      /* another user's: ended, nothing moves */
+} prior_fate;
+
+static prior_fate fate_of(const lk_login *login, lk_kind kind, const lk_identity *prior,
+                          const lk_session *record)
+{
+    bool is_anonymous = (record->flags & LK_SESSION_ANONYMOUS) != 0;
+    if ((record->flags & (LK_SESSION_ENDING | LK_SESSION_TOKEN)) != 0 || prior->kind != LK_KIND_SESSION_ID)
+        return PRIOR_NONE;
+    if (is_anonymous)
+        return PRIOR_REPLACE;
+    /* A program that asks for a token with a browser's session at hand does not log the browser out. */
+    if (kind != LK_KIND_SESSION_ID)
+        return PRIOR_NONE;
+    bool same = lk_view_equal(record->user, login->user) && lk_view_equal(record->realm, login->realm);
+    return same ? PRIOR_REPLACE : PRIOR_END;
+}
+
+static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate)
+{
+    const lk_settings *settings = g->parts.settings;
+    int64_t now_s = lk_now_s(g->parts.env), fence_s = now_s + settings->fence_s;
+    lk_limit limit = {settings->per_user, fence_s};
+    lk_status status = LK_MISS;
+    if (fate == PRIOR_REPLACE) {
+        s->created_s = prior->created_s;
+        s->previous = prior->key;
+    }
+    if (fate != PRIOR_NONE) {
+        s->generation = prior->generation + 1;
+        int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;
+        status = lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, limit);
+    }
+    /* The prior session ended between the look and the write: its fields ended with it. */
+    if (fate != PRIOR_NONE && (status == LK_MISS || status == LK_STALE)) {
+        s->fields = (lk_view){0};
+        s->previous = (lk_session_key){{0}};
+    }
+    if (status == LK_MISS || status == LK_STALE)
+        status = lk_store_create(g->parts.store, s, limit, NULL);
+    return status == LK_REFUSED ? LK_FAULT
+                                : status; /* refused: a fresh random key that exists; try again later */
+}
+
+static lk_status load_prior(lk_guard *g, const lk_identity *prior, uint8_t *buf, lk_session *out)
+{
+    lk_reason why;
+    if (prior == NULL || !prior->has_session)
+        return LK_MISS;
+    return lk_guard_session(g, &prior->key, buf, out, &why);
+}
+
+static void fill_issued(lk_kind kind, const lk_session *s, lk_issued *out)
+{
+    out->kind = kind;
+    out->key = s->key;
+    out->generation = s->generation;
+    out->created_s = s->created_s;
+    out->issued_s = s->issued_s;
+    out->expires_s = s->expires_s;
+    out->ends_s = lk_session_ends_s(s);
+}
+
+/* Room for the fields of the prior session, twice: its record and what moves. Not on the stack of a worker's
+ * thread. */
+typedef struct issue_memory {
+    uint8_t record[LK_RECORD_MAX];
+    uint8_t fields[LK_FIELDS_BYTES_MAX];
+} issue_memory;
+
+lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const lk_identity *prior,
+                         lk_issued *out, lk_note *note)
+{
+    char id[LK_SESSION_ID_LEN + 1] = "";
+    lk_session s = {0}, before = {0};
+    prior_fate fate = PRIOR_NONE;
+    memset(out, 0, sizeof(*out));
+    issue_memory *memory = lk_alloc(g->parts.env, sizeof(*memory));
+    lk_status status = memory != NULL ? LK_OK : LK_FAULT;
+    if (status != LK_OK)
+        goto out;
+    describe(g, kind, login, &s);
+    status = load_prior(g, prior, memory->record, &before);
+    if (status == LK_FAULT)
+        goto out;
+    if (status == LK_OK)
+        fate = fate_of(login, kind, prior, &before);
+    if (fate == PRIOR_REPLACE) {
+        lk_buf fields = lk_buf_over(memory->fields, sizeof(memory->fields));
+        status = carry_fields(g, &before, &fields);
+        if (status != LK_OK)
+            goto out;
+        s.fields = lk_buf_view(&fields);
+    }
+    status = lk_session_id_new(g->parts.env, g->parts.ring, id, &s.key, s.proof);
+    if (status == LK_OK && kind == LK_KIND_SESSION_ID) {
+        memcpy(out->text, id, sizeof(id));
+        out->len = LK_SESSION_ID_LEN;
+    }
+    /* Signed before it is remembered: what fails leaves nothing behind. */
+    if (status == LK_OK && kind != LK_KIND_SESSION_ID)
+        status = mint(g, kind, &s, out);
+    if (status == LK_OK)
+        status = remember(g, &s, &before, fate);
+    if (status == LK_OK)
+        fill_issued(kind, &s, out);
+out:
+    if (status != LK_OK) {
+        lk_note_set(note, status == LK_FULL ? "there is no room for another session"
+                                            : "the session could not be written to the store");
+        lk_issued_wipe(out);
+    }
+    lk_wipe(id, sizeof(id));
+    lk_free(g->parts.env, memory);
+    return status;
+}
+
+lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_view address, lk_issued *out, lk_note *note)
+{
+    lk_session s = {0};
+    lk_login nobody = {.realm = lk_view_of(g->parts.settings->realm), .agent = agent, .address = address};
+    memset(out, 0, sizeof(*out));
+    describe(g, LK_KIND_SESSION_ID, &nobody, &s);
+    s.flags = LK_SESSION_ANONYMOUS;
+    s.auth_s = 0;
+    s.idle_s = 0;
+    s.expires_s = s.created_s + g->parts.settings->anonymous_s;
+    lk_status status = lk_session_id_new(g->parts.env, g->parts.ring, out->text, &s.key, s.proof);
+    if (status == LK_OK)
+        status = lk_store_create(g->parts.store, &s, (lk_limit){0}, NULL);
+    if (status != LK_OK) {
+        lk_note_set(note, "the session could not be written to the store");
+        lk_issued_wipe(out);
+        return status == LK_FULL ? LK_FULL : LK_FAULT;
+    }
+    out->len = LK_SESSION_ID_LEN;
+    fill_issued(LK_KIND_SESSION_ID, &s, out);
+    return LK_OK;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * session.c - the session of a request: the whole record, and changes of its fields.
+ */
+#include "guard/guard_internal.h"
+
+lk_status lk_guard_session(lk_guard *g, const lk_session_key *key, uint8_t *buf, lk_session *out,
+                           lk_reason *why)
+{
+    lk_load load = {.key = *key, .buf = buf, .cap = LK_RECORD_MAX};
+    *why = LK_REASON_EXPIRED;
+    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK || load.status == LK_FAULT ||
+        load.status == LK_FULL)
+        return LK_FAULT;
+    if (load.status != LK_OK) {
+        if (load.why != LK_REASON_NONE)
+            *why = load.why;
+        return load.status;
+    }
+    *out = load.session;
+    out->seen_s = lk__seen_s(g, out);
+    return lk_session_alive(out, lk_now_s(g->parts.env), why);
+}
+
+lk_status lk_guard_change(lk_guard *g, const lk_identity *id, uint32_t if_revision, const lk_op *ops,
+                          size_t n, uint32_t *revision, lk_note *note)
+{
+    if (!id->has_session)
+        return LK_MISS;
+    return lk_store_change(g->parts.store, &id->key, id->generation, if_revision, ops, n, revision, note);
+}

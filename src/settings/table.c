@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table.c - every setting once: name, syntax, default, what it does, where its values go.
+ */
+#include "settings/settings_internal.h"
+
+#define AT(field) offsetof(lk_settings, field)
+#define TEXT(option, field)                                                                                  \
+    {                                                                                                        \
+        option, LK_VALUE_TEXT, AT(field), 0, 1, sizeof(((lk_settings *)0)->field)                            \
+    }
+#define TIME(option, field, min, max)                                                                        \
+    {                                                                                                        \
+        option, LK_VALUE_DURATION, AT(field), 0, min, max                                                    \
+    }
+#define COUNT(option, field, min, max)                                                                       \
+    {                                                                                                        \
+        option, LK_VALUE_COUNT, AT(field), 0, min, max                                                       \
+    }
+#define SWITCH(option, field)                                                                                \
+    {                                                                                                        \
+        option, LK_VALUE_SWITCH, AT(field), 0, 0, 0                                                          \
+    }
+#define RATE(option, field, seconds)                                                                         \
+    {                                                                                                        \
+        option, LK_VALUE_RATE, AT(field), AT(seconds), 1, 1000000                                            \
+    }
+
+enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEAR = 365 * DAY };
+
+const lk_setting_row lk__setting_rows[] = {
+    {{"latchkey_keys", "DIR", "/etc/latchkey/keys",
+      "Directory of the key files; made on the first start, mode 0700, files 0600.", 1, 1},
+     {TEXT(NULL, keys)}},
+    {{"latchkey_accounts", "sqlite:PATH", "sqlite:/var/lib/latchkey/accounts.db",
+      "The database of users, passwords and roles.", 1, 1},
+     {TEXT(NULL, accounts)}},
+    {{"latchkey_store", "memory: | lmdb:PATH[?sync=always|fast][&map=1g]", "lmdb:/var/lib/latchkey/sessions",
+      "Who remembers sessions and revocations.", 1, 1},
+     {TEXT(NULL, store)}},
+    {{"latchkey_memory", "PATH|anonymous [size=64m]", "/dev/shm/latchkey size=64m",
+      "The table in shared memory: last-seen times, cut-offs, verified tokens and the sessions of the memory "
+      "store.",
+      1, 2},
+     {TEXT(NULL, memory_path), {"size", LK_VALUE_SIZE, AT(memory_size), 0, 1 << 20, 1LL << 40}}},
+    {{"latchkey_session",
+      "[idle=30m] [absolute=12h] [remember=30d] [anonymous=1d] [grace=10s] [fence=1h] [per_user=0]",
+      "idle=30m absolute=12h remember=30d anonymous=1d grace=10s fence=1h per_user=0",
+      "Times of a session: without use, in all, in all with \"stay logged in\", of an anonymous visit; how "
+      "long a "
+      "replaced id stays readable; how long the mark of an ended session is kept; sessions allowed per user "
+      "(0: any).",
+      1, 7},
+     {TIME("idle", idle_s, 10, YEAR), TIME("absolute", absolute_s, 10, 10 * YEAR),
+      TIME("remember", remember_s, 10, 400 * DAY), TIME("anonymous", anonymous_s, 10, 400 * DAY),
+      TIME("grace", grace_s, 0, 5 * MINUTE), TIME("fence", fence_s, MINUTE, 30 * DAY),
+      COUNT("per_user", per_user, 0, 10000)}},
+    {{"latchkey_carry", "NAME...|*", "cart",
+      "Fields of an anonymous visit that move into the login (* is all of them); the rest stays behind.", 1,
+      16},
+     {{NULL, LK_VALUE_WORDS, AT(carry), 0, 1, sizeof(((lk_settings *)0)->carry)}}},
+    {{"latchkey_cookie", "NAME [samesite=lax|strict|none] [path=/] [domain=DOMAIN] [secure=on|off]",
+      "__Host-latchkey samesite=lax path=/ secure=on", "The session cookie.", 1, 5},
+     {TEXT(NULL, cookie_name),
+      {"samesite", LK_VALUE_SAMESITE, AT(cookie_samesite), 0, 0, 0},
+      TEXT("path", cookie_path),
+      TEXT("domain", cookie_domain),
+      SWITCH("secure", cookie_secure)}},
+    {{"latchkey_header", "NAME", "", "A second header, beside Authorization, that may carry a credential.", 1,
+      1},
+     {TEXT(NULL, header_name)}},
+    {{"latchkey_token", "[ttl=15m]", "ttl=15m", "Life of simple tokens (uid.time.sign).", 1, 1},
+     {TIME("ttl", token_ttl_s, 10, YEAR)}},
+    {{"latchkey_jwt", "[alg=EdDSA|ES256|RS256|HS256] [ttl=15m] [iss=ISSUER] [aud=AUDIENCE] [leeway=0s]",
+      "alg=EdDSA ttl=15m iss=latchkey aud=latchkey leeway=0s", "The JWTs this gateway issues and accepts.", 1,
+      5},
+     {{"alg", LK_VALUE_ALG, AT(jwt_alg), 0, 0, 0},
+      TIME("ttl", jwt_ttl_s, 10, YEAR),
+      TEXT("iss", jwt_issuer),
+      TEXT("aud", jwt_audience),
+      TIME("leeway", jwt_leeway_s, 0, 60)}},
+    {{"latchkey_prefix", "PATH", "/auth", "Where the API and the pages live.", 1, 1}, {TEXT(NULL, prefix)}},
+    {{"latchkey_registration", "on|off", "on", "May visitors make accounts for themselves?", 1, 1},
+     {SWITCH(NULL, registration)}},
+    {{"latchkey_realm", "NAME", "", "The account system of this gateway.", 1, 1}, {TEXT(NULL, realm)}},
+    {{"latchkey_password", "[min=8] [memory=19456] [passes=2] [queue=32]",
+      "min=8 memory=19456 passes=2 queue=32",
+      "Passwords: least length in characters; cost of argon2id in KiB and passes; logins that may wait for a "
+      "free "
+      "place before the answer is 503.",
+      1, 4},
+     {COUNT("min", password_min, 8, 64), COUNT("memory", password_memory_kib, 1, 4194304),
+      COUNT("passes", password_passes, 1, 64), COUNT("queue", password_queue, 1, 4096)}},
+    {{"latchkey_throttle", "[account=10/15m] [address=100/15m]", "account=10/15m address=100/15m",
+      "Failed logins allowed for one account and from one address in a time.", 1, 2},
+     {RATE("account", throttle_account, throttle_account_s),
+      RATE("address", throttle_address, throttle_address_s)}},
+    {{"latchkey_audit", "FILE|stderr|off", "off", "Where the audit log goes, a line of JSON per event.", 1,
+      1},
+     {TEXT(NULL, audit)}},
+    {{"latchkey_origin", "ORIGIN...", "",
+      "Further origins (https://host[:port]) whose pages may send requests that change something.", 1, 8},
+     {{NULL, LK_VALUE_ORIGINS, 0, 0, 0, 0}}},
+};
+const size_t lk__setting_rows_n = sizeof(lk__setting_rows) / sizeof(lk__setting_rows[0]);
+
+const lk_setting *lk_setting_at(size_t index)
+{
+    return index < lk__setting_rows_n ? &lk__setting_rows[index].shown : NULL;
+}
