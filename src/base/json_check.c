@@ -7,6 +7,7 @@
  * only.
  */
 #include "base/json_scan.h"
+#include <endian.h>
 #include <string.h>
 
 /* A name of an open object. Most pairs of names differ in `head`; the text is looked at when they do not. */
@@ -29,16 +30,9 @@ typedef struct checker {
     frame frames[LK_JSON_DEPTH_MAX];
 } checker;
 
-static bool wrong(checker *c, const char *what)
+static const uint8_t *wrong(checker *c, const uint8_t *p, const char *what)
 {
-    c->scan.wrong = what;
-    return false;
-}
-
-static bool full(checker *c, const char *what)
-{
-    c->status = LK_FULL;
-    return wrong(c, what);
+    return lk__json_wrong(&c->scan, p, what);
 }
 
 static uint64_t head_of_escaped(lk_view raw)
@@ -56,13 +50,19 @@ static uint64_t head_of_escaped(lk_view raw)
     return head << 8 | len;
 }
 
-static uint64_t head_of(lk_view raw)
+/* RAW is followed by a quote at least; where the text goes on far enough, eight bytes are read at once. */
+static uint64_t head_of(lk_view raw, const uint8_t *end)
 {
     size_t n = raw.len < 7 ? raw.len : 7;
     uint64_t head = 0;
 
-    for (size_t i = 0; i < n; i++)
-        head |= (uint64_t)raw.p[i] << (8 * i);
+    if (end - raw.p >= 8) {
+        memcpy(&head, raw.p, 8);
+        head = le64toh(head) & ((1ULL << (8 * n)) - 1);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            head |= (uint64_t)raw.p[i] << (8 * i);
+    }
     return head << 8 | (raw.len < 255 ? raw.len : 255);
 }
 
@@ -74,139 +74,124 @@ static bool is_same_name(const member_name *a, const member_name *b)
 }
 
 /* Put the name RAW on the stack of names, unless its object has it (RFC 8259 section 4 leaves open what a
- * second one means; two readers that choose differently see two documents). */
-static bool keep_name(checker *c, lk_view raw)
+ * second one means; two readers that choose differently see two documents). Gives what is wrong, or NULL. */
+static const char *keep_name(checker *c, lk_view raw)
 {
     unsigned first = c->frames[c->depth - 1].first_name;
-    member_name *added;
+    member_name *added = &c->names[c->names_len];
 
-    if (c->names_len - first >= LK_JSON_MEMBERS_MAX)
-        return full(c, "this object has too many members");
-    if (c->names_len >= LK_JSON_OPEN_MAX)
-        return full(c, "the objects around this have too many members together");
-    added = &c->names[c->names_len];
+    if (c->names_len - first >= LK_JSON_MEMBERS_MAX || c->names_len >= LK_JSON_OPEN_MAX) {
+        c->status = LK_FULL;
+        return "too many members in this object, or in those around this place together";
+    }
     added->raw = raw;
-    added->head = c->scan.escaped ? head_of_escaped(raw) : head_of(raw);
+    added->head = c->scan.escaped ? head_of_escaped(raw) : head_of(raw, c->scan.end);
     for (unsigned i = first; i < c->names_len; i++) {
         if (is_same_name(&c->names[i], added))
-            return wrong(c, "this name is in the object twice");
+            return "this name is in the object twice";
     }
     c->names_len++;
-    return true;
+    return NULL;
 }
 
-/* A member's name and the colon. */
-static bool take_name(checker *c)
+/* Past a member's name and the colon. */
+static const uint8_t *name_end(checker *c, const uint8_t *p)
 {
-    lk__json_scan *s = &c->scan;
-    const uint8_t *start = s->p;
-    const uint8_t *after;
+    const uint8_t *start = p;
+    const char *what;
 
-    if (s->p >= s->end || *s->p != '"')
-        return wrong(c, "a name in double quotes is missing here");
-    if (!lk__json_scan_string(s))
-        return false;
-    after = s->p;
-    s->p = start; /* where it is wrong, if it is */
-    if (!keep_name(c, lk_view_make(start + 1, (size_t)(after - start) - 2)))
-        return false;
-    s->p = after;
-    lk__json_skip_blank(s);
-    if (s->p >= s->end || *s->p != ':')
-        return wrong(c, "a colon is missing here");
-    s->p++;
-    lk__json_skip_blank(s);
-    return true;
+    if (!lk__json_has(&c->scan, p, '"'))
+        return wrong(c, p, "a name in double quotes is missing here");
+    p = lk__json_string_end(&c->scan, p);
+    if (p == NULL)
+        return NULL;
+    what = keep_name(c, lk_view_make(start + 1, (size_t)(p - start) - 2));
+    if (what != NULL)
+        return wrong(c, start, what);
+    p = lk__json_skip_blank(&c->scan, p);
+    if (!lk__json_has(&c->scan, p, ':'))
+        return wrong(c, p, "a colon is missing here");
+    return lk__json_skip_blank(&c->scan, p + 1);
 }
 
-static bool take_word(checker *c, lk_view word)
+static const uint8_t *word_end(checker *c, const uint8_t *p, lk_view word)
 {
-    lk__json_scan *s = &c->scan;
-
-    if ((size_t)(s->end - s->p) < word.len || !lk_view_equal(lk_view_make(s->p, word.len), word))
-        return wrong(c, "this is no JSON value");
-    s->p += word.len;
-    return true;
+    if ((size_t)(c->scan.end - p) < word.len || !lk_view_equal(lk_view_make(p, word.len), word))
+        return wrong(c, p, "this is no JSON value");
+    return p + word.len;
 }
 
-static bool open_container(checker *c)
+static const uint8_t *open_container(checker *c, const uint8_t *p)
 {
     if (c->depth >= LK_JSON_DEPTH_MAX)
-        return wrong(c, "objects and arrays are nested too deep");
-    c->frames[c->depth].is_object = *c->scan.p == '{';
+        return wrong(c, p, "objects and arrays are nested too deep");
+    c->frames[c->depth].is_object = *p == '{';
     c->frames[c->depth].first_name = c->names_len;
     c->depth++;
-    c->scan.p++;
-    return true;
+    return p + 1;
 }
 
-/* A scalar as a whole, or the opening bracket of a container. */
-static bool take_value(checker *c)
+/* Past a scalar, or past the opening bracket of a container. */
+static const uint8_t *value_end(checker *c, const uint8_t *p)
 {
-    uint8_t first;
-
-    if (c->scan.p >= c->scan.end)
-        return wrong(c, "the text ends where a value is due");
-    first = *c->scan.p;
-    if (first == '"')
-        return lk__json_scan_string(&c->scan);
-    if (first == '{' || first == '[')
-        return open_container(c);
-    if (first == '-' || (first >= '0' && first <= '9'))
-        return lk__json_scan_number(&c->scan);
-    if (first == 't')
-        return take_word(c, LK_VIEW("true"));
-    if (first == 'f')
-        return take_word(c, LK_VIEW("false"));
-    return take_word(c, LK_VIEW("null"));
+    if (p >= c->scan.end)
+        return wrong(c, p, "the text ends where a value is due");
+    if (*p == '"')
+        return lk__json_string_end(&c->scan, p);
+    if (*p == '{' || *p == '[')
+        return open_container(c, p);
+    if (*p == '-' || (*p >= '0' && *p <= '9'))
+        return lk__json_number_end(&c->scan, p);
+    if (*p == 't')
+        return word_end(c, p, LK_VIEW("true"));
+    if (*p == 'f')
+        return word_end(c, p, LK_VIEW("false"));
+    return word_end(c, p, LK_VIEW("null"));
 }
 
-static bool take_item(checker *c)
+static const uint8_t *item_end(checker *c, const uint8_t *p)
 {
-    if (c->depth > 0 && c->frames[c->depth - 1].is_object && !take_name(c))
-        return false;
-    return take_value(c);
+    if (c->depth > 0 && c->frames[c->depth - 1].is_object)
+        p = name_end(c, p);
+    return p == NULL ? NULL : value_end(c, p);
 }
 
-/* Close the innermost container if its bracket is next. */
-static bool is_closed(checker *c)
+/* Past the closing brackets that stand here, one or many. */
+static const uint8_t *close_containers(checker *c, const uint8_t *p)
 {
-    const frame *top = &c->frames[c->depth - 1];
+    while (c->depth > 0) {
+        const frame *top = &c->frames[c->depth - 1];
 
-    if (c->scan.p >= c->scan.end || *c->scan.p != (top->is_object ? '}' : ']'))
-        return false;
-    c->scan.p++;
-    c->names_len = top->first_name;
-    c->depth--;
-    return true;
-}
-
-/* Everything up to the end of the one value. */
-static bool take_text(checker *c)
-{
-    unsigned before;
-
-    lk__json_skip_blank(&c->scan);
-    do {
-        before = c->depth;
-        if (!take_item(c))
-            return false;
-        lk__json_skip_blank(&c->scan);
-        /* Right after an opening bracket stands its closing one or an item; elsewhere any number of closing
-         * ones, and then a comma before the next item. */
-        if (c->depth > before && !is_closed(c))
-            continue;
-        lk__json_skip_blank(&c->scan);
-        while (c->depth > 0 && is_closed(c))
-            lk__json_skip_blank(&c->scan);
-        if (c->depth == 0)
+        p = lk__json_skip_blank(&c->scan, p);
+        if (!lk__json_has(&c->scan, p, top->is_object ? '}' : ']'))
             break;
-        if (c->scan.p >= c->scan.end || *c->scan.p != ',')
-            return wrong(c, "a comma or a closing bracket is missing here");
-        c->scan.p++;
-        lk__json_skip_blank(&c->scan);
+        c->names_len = top->first_name;
+        c->depth--;
+        p++;
+    }
+    return p;
+}
+
+/* Past the one value of the text. */
+static const uint8_t *text_end(checker *c, const uint8_t *p)
+{
+    do {
+        unsigned before = c->depth;
+        bool opened;
+
+        p = item_end(c, lk__json_skip_blank(&c->scan, p));
+        if (p == NULL)
+            return NULL;
+        opened = c->depth > before;
+        p = close_containers(c, p);
+        /* Behind an opening bracket comes its first item, elsewhere a comma and then an item. */
+        if (c->depth == 0 || (opened && c->depth > before))
+            continue;
+        if (!lk__json_has(&c->scan, p, ','))
+            return wrong(c, p, "a comma or a closing bracket is missing here");
+        p++;
     } while (c->depth > 0);
-    return c->scan.p == c->scan.end || wrong(c, "there is more text after the value");
+    return lk__json_skip_blank(&c->scan, p);
 }
 
 /* Line and column of OFFSET, columns in characters: the bytes that continue a character are not counted. */
@@ -229,16 +214,20 @@ lk_status lk_json_check(lk_view text, lk_json_place *place, lk_note *note)
 {
     member_name names[LK_JSON_OPEN_MAX];
     lk_json_place found;
+    const uint8_t *p;
     checker c;
 
-    c.scan = lk__json_scan_of(text);
+    p = lk__json_start(&c.scan, text);
     c.status = LK_REFUSED;
     c.depth = 0;
     c.names_len = 0;
     c.names = names;
-    if (take_text(&c))
+    p = text_end(&c, p);
+    if (p != NULL && p < c.scan.end)
+        p = wrong(&c, p, "there is more text after the value");
+    if (p != NULL)
         return LK_OK;
-    found = place_of(text, text.len - (size_t)(c.scan.end - c.scan.p));
+    found = place_of(text, text.len - (size_t)(c.scan.end - c.scan.at));
     if (place != NULL)
         *place = found;
     lk_note_set(note, "line %u, column %u: %s", found.line, found.column, c.scan.wrong);

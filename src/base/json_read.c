@@ -7,36 +7,31 @@
 #include "base/json_scan.h"
 #include <string.h>
 
-/* Past the container that opens at s->p: brackets are counted, strings are stepped over as a whole. */
-static bool skip_container(lk__json_scan *s)
+/* Past the container that opens at P: brackets are counted, strings are stepped over as a whole. */
+static const uint8_t *container_end(lk__json_scan *s, const uint8_t *p)
 {
     size_t depth = 0;
 
-    while (s->p < s->end) {
-        uint8_t c = *s->p;
+    while (p != NULL && p < s->end) {
+        uint8_t c = *p;
 
-        if (c == '"') {
-            if (!lk__json_scan_string(s))
-                return false;
-            continue;
-        }
-        s->p++;
+        p = c == '"' ? lk__json_string_end(s, p) : p + 1;
         if (c == '{' || c == '[')
             depth++;
         else if ((c == '}' || c == ']') && --depth == 0)
-            return true;
+            return p;
     }
-    return false;
+    return NULL;
 }
 
 /* Past a number or a word: up to what may follow a value. */
-static bool skip_scalar(lk__json_scan *s)
+static const uint8_t *scalar_end(const lk__json_scan *s, const uint8_t *p)
 {
-    const uint8_t *start = s->p;
+    const uint8_t *start = p;
 
-    while (s->p < s->end && *s->p != ',' && *s->p != ']' && *s->p != '}' && !lk__json_is_blank(*s->p))
-        s->p++;
-    return s->p > start;
+    while (p < s->end && *p != ',' && *p != ']' && *p != '}' && !lk__json_is_blank(*p))
+        p++;
+    return p > start ? p : NULL;
 }
 
 static lk_json_type type_of(uint8_t first)
@@ -54,80 +49,84 @@ static lk_json_type type_of(uint8_t first)
     return first == 'n' ? LK_JSON_NULL : LK_JSON_NUMBER;
 }
 
-static bool read_value(lk__json_scan *s, lk_json_item *item)
+static const uint8_t *read_value(lk__json_scan *s, const uint8_t *p, lk_json_item *item)
 {
-    const uint8_t *start = s->p;
-    bool done;
+    const uint8_t *start = p;
 
-    if (s->p >= s->end)
-        return false;
-    item->type = type_of(*start);
+    if (p >= s->end)
+        return NULL;
+    item->type = type_of(*p);
     if (item->type == LK_JSON_STRING)
-        done = lk__json_scan_string(s);
+        p = lk__json_string_end(s, p);
     else if (item->type == LK_JSON_OBJECT || item->type == LK_JSON_ARRAY)
-        done = skip_container(s);
+        p = container_end(s, p);
     else
-        done = skip_scalar(s);
-    item->value = lk_view_make(start, (size_t)(s->p - start));
-    return done;
+        p = scalar_end(s, p);
+    if (p != NULL)
+        item->value = lk_view_make(start, (size_t)(p - start));
+    return p;
 }
 
-static bool read_name(lk__json_scan *s, lk_json_item *item)
+static const uint8_t *read_name(lk__json_scan *s, const uint8_t *p, lk_json_item *item)
 {
-    const uint8_t *start = s->p;
+    const uint8_t *start = p;
 
-    if (s->p >= s->end || *s->p != '"' || !lk__json_scan_string(s))
-        return false;
-    item->name = lk_view_make(start + 1, (size_t)(s->p - start) - 2);
-    lk__json_skip_blank(s);
-    if (s->p >= s->end || *s->p != ':')
-        return false;
-    s->p++;
-    lk__json_skip_blank(s);
-    return true;
+    if (!lk__json_has(s, p, '"'))
+        return NULL;
+    p = lk__json_string_end(s, p);
+    if (p == NULL)
+        return NULL;
+    item->name = lk_view_make(start + 1, (size_t)(p - start) - 2);
+    p = lk__json_skip_blank(s, p);
+    return lk__json_has(s, p, ':') ? lk__json_skip_blank(s, p + 1) : NULL;
 }
 
 bool lk_json_next(lk_view container, size_t *at, lk_json_item *item)
 {
-    lk__json_scan s = lk__json_scan_of(container);
-    bool is_object;
+    lk__json_scan s;
+    const uint8_t *start = lk__json_start(&s, container);
+    const uint8_t *p = lk__json_skip_blank(&s, start);
+    bool is_object = lk__json_has(&s, p, '{');
 
-    lk__json_skip_blank(&s);
-    if (s.p >= s.end || (*s.p != '{' && *s.p != '['))
-        return false;
-    is_object = *s.p == '{';
-    if (*at > container.len)
-        return false;
-    s.p = *at == 0 ? s.p + 1 : container.p + *at;
-    lk__json_skip_blank(&s);
-    if (*at > 0 && s.p < s.end && *s.p == ',') {
-        s.p++;
-        lk__json_skip_blank(&s);
-    }
     *item = (lk_json_item){.type = LK_JSON_NULL};
-    if ((is_object && !read_name(&s, item)) || !read_value(&s, item))
+    if ((!is_object && !lk__json_has(&s, p, '[')) || *at > container.len)
         return false;
-    *at = (size_t)(s.p - container.p);
+    p = lk__json_skip_blank(&s, *at == 0 ? p + 1 : start + *at);
+    if (*at > 0 && lk__json_has(&s, p, ','))
+        p = lk__json_skip_blank(&s, p + 1);
+    if (is_object)
+        p = read_name(&s, p, item);
+    if (p != NULL)
+        p = read_value(&s, p, item);
+    if (p == NULL)
+        return false;
+    *at = (size_t)(p - start);
     return true;
+}
+
+/* Does the name WRITTEN, escapes in it, stand for the plain bytes NAME? */
+static bool is_name(lk_view written, lk_view name)
+{
+    lk__json_bytes bytes = {.p = written.p, .end = written.p + written.len};
+    size_t i = 0;
+
+    if (written.len < name.len) /* escapes only make a name longer */
+        return false;
+    while (i < name.len && lk__json_next_byte(&bytes) == name.p[i])
+        i++;
+    return i == name.len && lk__json_next_byte(&bytes) < 0;
 }
 
 lk_status lk_json_get(lk_view object, lk_view name, lk_json_item *item)
 {
-    lk__json_scan s = lk__json_scan_of(object);
+    lk__json_scan s;
+    const uint8_t *p = lk__json_start(&s, object);
     size_t at = 0;
 
-    lk__json_skip_blank(&s);
-    if (s.p >= s.end || *s.p != '{')
+    if (!lk__json_has(&s, lk__json_skip_blank(&s, p), '{'))
         return LK_MISS;
     while (lk_json_next(object, &at, item)) {
-        lk__json_bytes written = {.p = item->name.p, .end = item->name.p + item->name.len};
-        size_t i = 0;
-
-        if (item->name.len < name.len) /* escapes only make a name longer */
-            continue;
-        while (i < name.len && lk__json_next_byte(&written) == name.p[i])
-            i++;
-        if (i == name.len && lk__json_next_byte(&written) < 0)
+        if (is_name(item->name, name))
             return LK_OK;
     }
     return LK_MISS;
@@ -135,12 +134,13 @@ lk_status lk_json_get(lk_view object, lk_view name, lk_json_item *item)
 
 lk_status lk_json_string(lk_view value, lk_buf *out)
 {
-    lk__json_scan s = lk__json_scan_of(value);
-    lk__json_bytes bytes;
+    lk__json_scan s;
+    const uint8_t *p = lk__json_start(&s, value);
     size_t before = out->len;
+    lk__json_bytes bytes;
     int byte;
 
-    if (value.len < 2 || value.p[0] != '"' || !lk__json_scan_string(&s) || s.p != s.end)
+    if (!lk__json_has(&s, p, '"') || lk__json_string_end(&s, p) != s.end)
         return LK_REFUSED;
     if (!s.escaped) {
         lk_buf_add(out, lk_view_make(value.p + 1, value.len - 2));
@@ -235,11 +235,12 @@ static lk_status magnitude(const decimal *d, uint64_t *out)
 
 lk_status lk_json_i64(lk_view value, int64_t *out)
 {
-    lk__json_scan s = lk__json_scan_of(value);
+    lk__json_scan s;
+    const uint8_t *p = lk__json_start(&s, value);
     uint64_t size;
     decimal d;
 
-    if (value.len == 0 || !lk__json_scan_number(&s) || s.p != s.end)
+    if (lk__json_number_end(&s, p) != s.end)
         return LK_REFUSED;
     d = split(value);
     if (magnitude(&d, &size) != LK_OK || size > (uint64_t)INT64_MAX + d.negative)

@@ -3,17 +3,11 @@
  * json_scan.c - strings, escapes and numbers of JSON (RFC 8259 sections 6 and 7).
  */
 #include "base/json_scan.h"
+#include <endian.h>
 #include <string.h>
 
 #define EACH_BYTE(b) (0x0101010101010101ULL * (b))
 #define TOP_BITS EACH_BYTE(0x80)
-
-static bool wrong_at(lk__json_scan *s, const uint8_t *p, const char *what)
-{
-    s->p = p;
-    s->wrong = what;
-    return false;
-}
 
 static bool is_plain(uint8_t c)
 {
@@ -22,20 +16,20 @@ static bool is_plain(uint8_t c)
 
 /* Past the bytes that need no thought, eight at a time. A byte is marked when the subtraction borrows from
  * it: below a space, or nought after the exclusive or with a quote or a backslash. A borrow may mark a byte
- * above a marked one wrongly, never one below, and the byte loop looks again anyway. */
-static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
+ * above a marked one wrongly, never one below, so the lowest mark is right. */
+static inline __attribute__((always_inline)) const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
-    while (end - p >= 8) {
+    for (; end - p >= 8; p += 8) {
         uint64_t w, quote, slash, marks;
 
         memcpy(&w, p, 8);
+        w = le64toh(w);
         quote = w ^ EACH_BYTE('"');
         slash = w ^ EACH_BYTE('\\');
         marks = ((w - EACH_BYTE(0x20)) & ~w) | ((quote - EACH_BYTE(1)) & ~quote) |
                 ((slash - EACH_BYTE(1)) & ~slash) | w;
         if ((marks & TOP_BITS) != 0)
-            break;
-        p += 8;
+            return p + __builtin_ctzll(marks & TOP_BITS) / 8;
     }
     while (p < end && is_plain(*p))
         p++;
@@ -159,41 +153,42 @@ static size_t special_len(lk__json_scan *s, const uint8_t *p)
     size_t taken, len;
 
     if (*p < 0x20) {
-        wrong_at(s, p, "a control character in a string must be written as an escape");
+        lk__json_wrong(s, p, "a control character in a string must be written as an escape");
         return 0;
     }
     if (*p != '\\') {
         taken = utf8_len(p, s->end);
         if (taken == 0)
-            wrong_at(s, p, "this is not UTF-8");
+            lk__json_wrong(s, p, "this is not UTF-8");
         return taken;
     }
     s->escaped = true;
     taken = lk__json_unit(p, s->end, meaning, &len);
     if (taken == 0)
-        wrong_at(s, p, "this escape is not known, not complete, or half of a surrogate pair");
+        lk__json_wrong(s, p, "this escape is not known, not complete, or half of a surrogate pair");
     return taken;
 }
 
-bool lk__json_scan_string(lk__json_scan *s)
+/* The rest of a string from P on, where something special stands. Kept out of line: most strings have nothing
+ * special, and the quick way then needs no stack frame. */
+static __attribute__((noinline)) const uint8_t *special_end(lk__json_scan *s, const uint8_t *p)
 {
-    const uint8_t *p = s->p + 1;
     size_t taken;
 
-    s->escaped = false;
-    for (;;) {
-        p = skip_plain(p, s->end);
-        if (p >= s->end)
-            return wrong_at(s, s->end, "the text ends inside a string");
-        if (*p == '"')
-            break;
+    while (p < s->end && *p != '"') {
         taken = special_len(s, p);
         if (taken == 0)
-            return false;
-        p += taken;
+            return NULL;
+        p = skip_plain(p + taken, s->end);
     }
-    s->p = p + 1;
-    return true;
+    return p < s->end ? p + 1 : lk__json_wrong(s, p, "the text ends inside a string");
+}
+
+const uint8_t *lk__json_string_end(lk__json_scan *s, const uint8_t *p)
+{
+    s->escaped = false;
+    p = skip_plain(p + 1, s->end);
+    return lk__json_has(s, p, '"') ? p + 1 : special_end(s, p);
 }
 
 static bool is_digit_at(const uint8_t *p, const uint8_t *end)
@@ -202,37 +197,28 @@ static bool is_digit_at(const uint8_t *p, const uint8_t *end)
 }
 
 /* Past one or more digits; NULL when there is none. */
-static const uint8_t *skip_digits(lk__json_scan *s, const uint8_t *p)
+static const uint8_t *digits_end(lk__json_scan *s, const uint8_t *p)
 {
-    if (!is_digit_at(p, s->end)) {
-        wrong_at(s, p, "a digit is missing in this number");
-        return NULL;
-    }
+    if (!is_digit_at(p, s->end))
+        return lk__json_wrong(s, p, "a digit is missing in this number");
     while (is_digit_at(p, s->end))
         p++;
     return p;
 }
 
-bool lk__json_scan_number(lk__json_scan *s)
+const uint8_t *lk__json_number_end(lk__json_scan *s, const uint8_t *p)
 {
-    const uint8_t *p = s->p, *end = s->end;
-
-    if (p < end && *p == '-')
+    if (lk__json_has(s, p, '-'))
         p++;
     /* A leading zero stands alone: what follows it is then found to be no comma and no end. */
-    p = p < end && *p == '0' ? p + 1 : skip_digits(s, p);
-    if (p != NULL && p < end && *p == '.')
-        p = skip_digits(s, p + 1);
-    if (p != NULL && p < end && (*p | 0x20) == 'e') {
+    p = lk__json_has(s, p, '0') ? p + 1 : digits_end(s, p);
+    if (p != NULL && lk__json_has(s, p, '.'))
+        p = digits_end(s, p + 1);
+    if (p != NULL && (lk__json_has(s, p, 'e') || lk__json_has(s, p, 'E'))) {
         p++;
-        if (p < end && (*p == '+' || *p == '-'))
-            p++;
-        p = skip_digits(s, p);
+        p = digits_end(s, lk__json_has(s, p, '+') || lk__json_has(s, p, '-') ? p + 1 : p);
     }
-    if (p == NULL)
-        return false;
-    s->p = p;
-    return true;
+    return p;
 }
 
 int lk__json_next_byte(lk__json_bytes *b)
