@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * credential.c - the kinds of credentials and where they ride, by name and by outward shape.
+ */
+#include "credential/shape.h"
+#include <latchkey/base64url.h>
+
+static const char *const kinds[LK_KIND_COUNT] = {
+    [LK_KIND_SESSION_ID] = "session_id",
+    [LK_KIND_TOKEN] = "token",
+    [LK_KIND_JWT] = "jwt",
+};
+
+static const char *const carriers[LK_CARRIER_COUNT] = {
+    [LK_CARRIER_COOKIE] = "cookie",
+    [LK_CARRIER_HEADER] = "header",
+};
+
+const char *lk_kind_name(lk_kind kind)
+{
+    return (unsigned)kind < LK_KIND_COUNT ? kinds[kind] : "";
+}
+
+lk_status lk_kind_of(lk_view name, lk_kind *out)
+{
+    for (lk_kind k = 0; k < LK_KIND_COUNT; k++) {
+        if (lk_view_equal(name, lk_view_of(kinds[k]))) {
+            *out = k;
+            return LK_OK;
+        }
+    }
+    return LK_MISS;
+}
+
+const char *lk_carrier_name(lk_carrier carrier)
+{
+    return (unsigned)carrier < LK_CARRIER_COUNT ? carriers[carrier] : "";
+}
+
+lk_status lk_carrier_of(lk_view name, lk_carrier *out)
+{
+    for (lk_carrier c = 0; c < LK_CARRIER_COUNT; c++) {
+        if (lk_view_equal(name, lk_view_of(carriers[c]))) {
+            *out = c;
+            return LK_OK;
+        }
+    }
+    return LK_MISS;
+}
+
+size_t lk__split_dots(lk_view text, lk_view *parts, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max) {
+        size_t end = lk_view_find(text, '.');
+
+        parts[n++] = lk_view_make(text.p, end);
+        if (end == text.len)
+            return n;
+        text = lk_view_make(text.p + end + 1, text.len - end - 1);
+    }
+    return max + 1;
+}
+
+bool lk__has_session_id_shape(lk_view text)
+{
+    return text.len == LK_SESSION_ID_LEN && lk_is_base64url(text);
+}
+
+/* The dots alone tell the kinds apart: none in a session id, two in a JWT, four or five in a simple token. */
+lk_status lk_credential_kind(lk_view text, lk_kind *out)
+{
+    lk_view parts[LK__TOKEN_PARTS_MAX];
+    size_t n;
+
+    if (text.len == 0 || text.len > LK_CREDENTIAL_MAX)
+        return LK_REFUSED;
+    n = lk__split_dots(text, parts, LK__TOKEN_PARTS_MAX);
+    for (size_t i = 0; i < n && n <= LK__TOKEN_PARTS_MAX; i++) {
+        if (!lk_is_base64url(parts[i]) || (parts[i].len == 0 && n > LK__JWT_PARTS))
+            return LK_REFUSED;
+    }
+    if (n == 1 && lk__has_session_id_shape(text))
+        *out = LK_KIND_SESSION_ID;
+    else if (n == LK__JWT_PARTS && parts[0].len > 0)
+        *out = LK_KIND_JWT;
+    else if ((n == LK__TOKEN_PARTS_MIN || n == LK__TOKEN_PARTS_MAX) && parts[n - 1].len == LK__TOKEN_SIGN_LEN)
+        *out = LK_KIND_TOKEN;
+    else
+        return LK_REFUSED;
+    return LK_OK;
+}

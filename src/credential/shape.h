@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * shape.h - the outward shape of credentials; private to src/credential.
+ */
+#ifndef LATCHKEY_CREDENTIAL_SHAPE_H
+#define LATCHKEY_CREDENTIAL_SHAPE_H
+
+#include <latchkey/credential.h>
+
+#define LK__JWT_PARTS 3
+#define LK__TOKEN_PARTS_MIN 5
+#define LK__TOKEN_PARTS_MAX 6
+#define LK__TOKEN_SIGN_LEN 64
+
+/* Split TEXT at its dots into at most MAX parts, and give how many there are; MAX + 1 when there are more,
+ * however many: a text of nothing but dots costs no more than any other (CVE-2025-30204). */
+size_t lk__split_dots(lk_view text, lk_view *parts, size_t max);
+
+bool lk__has_session_id_shape(lk_view text);
+
+/* Is V UTF-8 without control characters? What a token says ends up in headers, logs and lists, where a line
+ * end or a NUL would begin something new. */
+bool lk__is_clean_text(lk_view v);
+
+#endif

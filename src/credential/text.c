@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * text.c - is a text fit to be shown?
+ */
+#include "credential/shape.h"
+
+/* Length of the UTF-8 sequence that begins with LEAD, or 0 (RFC 3629 section 4). *LOW and *HIGH bound the
+ * second byte: there the overlong forms, the surrogates and what lies above U+10FFFF are kept out. */
+static size_t sequence_len(uint8_t lead, uint8_t *low, uint8_t *high)
+{
+    *low = 0x80;
+    *high = 0xbf;
+    if (lead >= 0xc2 && lead <= 0xdf)
+        return 2;
+    if (lead >= 0xe0 && lead <= 0xef) {
+        if (lead == 0xe0)
+            *low = 0xa0;
+        if (lead == 0xed)
+            *high = 0x9f;
+        return 3;
+    }
+    if (lead < 0xf0 || lead > 0xf4)
+        return 0;
+    if (lead == 0xf0)
+        *low = 0x90;
+    if (lead == 0xf4)
+        *high = 0x8f;
+    return 4;
+}
+
+/* The length of the sequence at the front of V, or 0 when it is none. A C1 control (U+0080 to U+009F) is
+ * none. */
+static size_t take_sequence(lk_view v)
+{
+    uint8_t low, high;
+    size_t len = sequence_len(v.p[0], &low, &high);
+
+    if (len == 0 || len > v.len || v.p[1] < low || v.p[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++) {
+        if ((v.p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return v.p[0] == 0xc2 && v.p[1] < 0xa0 ? 0 : len;
+}
+
+bool lk__is_clean_text(lk_view v)
+{
+    size_t i = 0;
+
+    while (i < v.len) {
+        size_t len = 1;
+
+        if (v.p[i] < 0x20 || v.p[i] == 0x7f)
+            return false;
+        if (v.p[i] >= 0x80)
+            len = take_sequence(lk_view_part(v, i, v.len));
+        if (len == 0)
+            return false;
+        i += len;
+    }
+    return true;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * algorithm.c - the table of signature algorithms.
+ */
+#include "keyring/algorithm.h"
+
+/* "none" is not here, and nothing can put it here. */
+static const lk__algorithm *const table[LK_ALG_COUNT] = {
+    [LK_ALG_HS256] = &lk__hs256,
+    [LK_ALG_ES256] = &lk__es256,
+    [LK_ALG_RS256] = &lk__rs256,
+    [LK_ALG_EDDSA] = &lk__eddsa,
+};
+
+const lk__algorithm *lk__algorithm_of(lk_alg alg)
+{
+    /* A number that was never an lk_alg must not read past the table. */
+    return table[(unsigned)alg < LK_ALG_COUNT ? alg : LK_ALG_HS256];
+}
+
+void lk__algorithm_list(lk_buf *out)
+{
+    for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
+        lk_buf_add_text(out, a == 0 ? "" : ", ");
+        lk_buf_add_text(out, table[a]->name);
+        lk_buf_add_text(out, " (");
+        lk_buf_add_text(out, table[a]->kty);
+        lk_buf_add_text(out, table[a]->crv == NULL ? "" : " ");
+        lk_buf_add_text(out, table[a]->crv);
+        lk_buf_add_text(out, ")");
+    }
+}
+
+const char *lk_alg_name(lk_alg alg)
+{
+    return lk__algorithm_of(alg)->name;
+}
+
+lk_status lk_alg_of(lk_view name, lk_alg *out)
+{
+    for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
+        if (lk_view_equal(name, lk_view_of(table[a]->name))) {
+            *out = a;
+            return LK_OK;
+        }
+    }
+    return LK_MISS;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyring_internal.h - what is inside a signer and a verifier, and the few parts of it the credentials need.
+ */
+#ifndef LATCHKEY_KEYRING_INTERNAL_H
+#define LATCHKEY_KEYRING_INTERNAL_H
+
+#include "crypto/mac.h"
+#include "crypto/sign.h"
+#include "keyring/algorithm.h"
+#include <stdatomic.h>
+
+#define LK__JOSE_HEADER_MAX 192 /* characters of our own protected header in base64url */
+#define LK__JOSE_TYPE "at+jwt"  /* the type of the tokens we make for ourselves (RFC 9068 section 2.1) */
+
+struct lk_verifier {
+    const lk__algorithm *algorithm;
+    char kid[LK_KID_MAX + 1];
+    size_t kid_len;
+    union {
+        lk_mac mac;
+        uint8_t ed25519[LK_ED25519_PUBLIC_LEN];
+        lk_public_key *pair;
+    } key;
+    lk_mac token_mac; /* HS256 only: see lk__verifier_token_mac */
+    char header[LK__JOSE_HEADER_MAX];
+    size_t header_len;
+    atomic_bool header_proven;
+};
+
+struct lk_signer {
+    const lk__algorithm *algorithm;
+    char kid[LK_KID_MAX + 1];
+    size_t kid_len;
+    union {
+        lk_mac mac;
+        uint8_t ed25519[LK_ED25519_SECRET_LEN];
+        lk_private_key *pair;
+    } key;
+    lk_mac token_mac;
+    char header[LK__JOSE_HEADER_MAX];
+    size_t header_len;
+};
+
+/* The key of the simple token under this kid, or NULL when the algorithm is not HS256. It is derived from the
+ * HS256 key with a label of its own: else the text of a simple token and that of a JWS could be chosen so
+ * that one signature is good for both. */
+const lk_mac *lk__signer_token_mac(const lk_signer *signer);
+const lk_mac *lk__verifier_token_mac(const lk_verifier *verifier);
+
+/* Append the protected header of a token made under KID: {"alg":...,"typ":TYPE,"kid":KID}. An empty TYPE is
+ * left out. */
+void lk__jose_header_write(lk_alg alg, lk_view type, lk_view kid, lk_buf *out);
+
+/* That header for LK__JOSE_TYPE, in base64url; empty when the kid is too long for it. */
+lk_view lk__signer_header(const lk_signer *signer);
+
+/* The verifier whose own header has exactly this text, or NULL. The text names alg, typ and kid of that key
+ * and nothing else, so to find it is to have read it - once lk__verifier_header_prove has been called for it
+ * by the code that reads headers in full. */
+const lk_verifier *lk__keyring_by_header(const lk_keyring *ring, lk_view header);
+bool lk__verifier_header_is_proven(const lk_verifier *verifier);
+void lk__verifier_header_prove(const lk_verifier *verifier);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ring_dir.c - a keyring from a directory of key files. docs/formats/keys.md
+ *
+ * A key file is a JWK with its private half and two members of ours: lk_state, lk_created. The root secret
+ * has lk_use instead of lk_state.
+ */
+#include "crypto/derive.h"
+#include "keyring/ring.h"
+#include <latchkey/json.h>
+#include <string.h>
+
+#define WORD_MAX 16
+#define ROOT_LEN 32
+
+/* One label for each purpose. To change a label orphans what was made with it. */
+static const char *const labels[LK_PURPOSE_COUNT] = {
+    [LK_PURPOSE_SESSION_ID] = "latchkey session id 1",
+    [LK_PURPOSE_CSRF] = "latchkey csrf 1",
+    [LK_PURPOSE_VERIFIED_TOKEN] = "latchkey verified token 1",
+    [LK_PURPOSE_THROTTLE] = "latchkey throttle 1",
+};
+
+lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)
+{
+    lk_status status = LK_REFUSED;
+    uint8_t root[ROOT_LEN];
+    lk_secret stretched = {0};
+
+    if (ring->has_root || ring->n == LK__KEYS_MAX) {
+        lk_note_set(note, "a second root secret; one key directory has one");
+        return LK_REFUSED;
+    }
+    status = lk__jwk_exact(text, "k", root, sizeof(root), note);
+    for (size_t i = 0; i < LK_PURPOSE_COUNT && status == LK_OK; i++) {
+        status = lk_derive(lk_view_make(root, sizeof(root)), lk_view_of(labels[i]), &stretched, LK_MAC_LEN);
+        if (status == LK_OK)
+            status = lk_mac_init(&ring->purposes[i], lk_secret_view(&stretched));
+        if (status != LK_OK)
+            lk_note_set(note, "the root secret cannot be stretched");
+    }
+    if (status == LK_OK) {
+        ring->has_root = true;
+        ring->entries[ring->n++].info = *info;
+    }
+    lk_secret_wipe(&stretched);
+    lk_wipe(root, sizeof(root));
+    return status;
+}
+
+/* Member NAME is the text of OUT: "" when it is absent or longer than any word we know. */
+static void read_own_word(lk_view text, const char *name, char out[WORD_MAX])
+{
+    lk_buf word = lk_buf_over(out, WORD_MAX);
+
+    if (lk__jwk_text(text, name, &word, NULL) != LK_OK || lk_buf_text(&word) == NULL)
+        out[0] = '\0';
+}
+
+static bool is_word(const char *text, const char *word)
+{
+    return lk_view_equal(lk_view_of(text), lk_view_of(word));
+}
+
+static lk_status read_created(lk_view text, int64_t *out, lk_note *note)
+{
+    lk_json_item item;
+
+    if (lk_json_get(text, LK_VIEW("lk_created"), &item) == LK_OK && lk_json_i64(item.value, out) == LK_OK &&
+        *out >= 0)
+        return LK_OK;
+    lk_note_set(note, "\"lk_created\" must be there, a time in seconds since 1970");
+    return LK_REFUSED;
+}
+
+static lk_status read_state(lk_view text, lk_key_state *out, lk_note *note)
+{
+    char state[WORD_MAX];
+
+    read_own_word(text, "lk_state", state);
+    if (is_word(state, "active"))
+        *out = LK_KEY_ACTIVE;
+    else if (is_word(state, "retiring"))
+        *out = LK_KEY_RETIRING;
+    else {
+        lk_note_set(note, "\"lk_state\" must be \"active\" or \"retiring\"");
+        return LK_REFUSED;
+    }
+    return LK_OK;
+}
+
+static lk_status add_file(lk_keyring *ring, lk_view kid, lk_view text, lk_note *note)
+{
+    lk_key_info info = {0};
+    char use[WORD_MAX];
+    lk__jwk jwk = {0};
+    lk_status status;
+
+    if (lk_json_check(text, NULL, note) != LK_OK)
+        return LK_REFUSED;
+    status = lk__jwk_describe(text, &jwk, note);
+    if (status == LK_MISS)
+        return LK_REFUSED; /* in our own directory nothing is passed over */
+    if (status != LK_OK)
+        return status;
+    if (!lk_view_equal(kid, lk_view_make(jwk.kid, jwk.kid_len))) {
+        lk_note_set(note, "its \"kid\" is not the name of the file");
+        return LK_REFUSED;
+    }
+    memcpy(info.kid, jwk.kid, sizeof(info.kid));
+    info.alg = jwk.algorithm->alg;
+    if (read_created(text, &info.created_s, note) != LK_OK)
+        return LK_REFUSED;
+    read_own_word(text, "lk_use", use);
+    info.is_root = is_word(use, "root");
+    if (info.is_root)
+        return lk__ring_read_root(ring, text, &info, note);
+    if (read_state(text, &info.state, note) != LK_OK)
+        return LK_REFUSED;
+    return lk__ring_add(ring, &jwk, &info, true, note);
+}
+
+typedef struct loading {
+    lk_keyring *ring;
+    const lk__key_dir *dir;
+} loading;
+
+static lk_status visit(void *context, lk_view kid, lk_view text, lk_note *note)
+{
+    loading *l = context;
+    lk_note why = {0};
+    lk_status status = add_file(l->ring, kid, text, &why);
+
+    if (status != LK_OK)
+        lk_note_set(note, "the key file %s/%.*s.jwk: %s", l->dir->path, (int)kid.len, (const char *)kid.p,
+                    why.text);
+    return status;
+}
+
+lk_status lk__ring_load(lk_keyring *ring, const lk__key_dir *dir, lk_note *note)
+{
+    loading l = {ring, dir};
+    lk_status status = lk__key_dir_each(dir, visit, &l, note);
+
+    if (status == LK_OK)
+        lk__ring_settle(ring);
+    return status;
+}
+
+bool lk__ring_is_complete(const lk_keyring *ring)
+{
+    for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
+        if (ring->active[a] == NULL)
+            return false;
+    }
+    return ring->has_root;
+}
+
+/* --- Opening ---------------------------------------------------------------------------------------------
+ */
+
+/* Lock, read, unlock. *out is NULL on anything but LK_OK. */
+static lk_status read_ring(lk__key_dir *dir, bool for_writing, lk_keyring **out, lk_note *note)
+{
+    lk_status status = lk__key_dir_lock(dir, for_writing, note);
+
+    *out = NULL;
+    if (status != LK_OK)
+        return status;
+    *out = lk__ring_new(dir->env);
+    if (*out == NULL)
+        return LK_FAULT;
+    status = lk__ring_load(*out, dir, note);
+    if (status != LK_OK) {
+        lk_keyring_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* Somebody may have filled the directory since we looked: read again under the writing lock, make what lacks,
+ * and read what is on disk, so that every process uses the same bytes. */
+static lk_status fill_ring(lk__key_dir *dir, lk_keyring **out, lk_note *note)
+{
+    lk_status status;
+
+    lk__key_dir_unlock(dir);
+    status = read_ring(dir, true, out, note);
+    if (status != LK_OK || lk__ring_is_complete(*out))
+        return status;
+    lk__key_dir_sweep(dir);
+    status = lk__ring_fill(*out, dir, note);
+    lk_keyring_free(*out);
+    *out = NULL;
+    if (status != LK_OK)
+        return status;
+    lk__key_dir_unlock(dir);
+    return read_ring(dir, false, out, note);
+}
+
+static lk_status check_found(const lk_keyring *ring, const char *path, lk_note *note)
+{
+    if (ring->n == 0) {
+        lk_note_set(note, "the key directory %s holds no key", path);
+        return LK_MISS;
+    }
+    if (!ring->has_root) {
+        lk_note_set(note,
+                    "the key directory %s has keys but no root secret (root-*.jwk); put it back from a copy: "
+                    "without it no session can be found",
+                    path);
+        return LK_REFUSED;
+    }
+    return LK_OK;
+}
+
+lk_status lk_keyring_open(const lk_env *env, const char *path, bool create, lk_keyring **out, lk_note *note)
+{
+    lk_keyring *ring = NULL;
+    lk__key_dir dir;
+    lk_status status;
+
+    *out = NULL;
+    status = lk__key_dir_open(&dir, env, path, create, note);
+    if (status != LK_OK)
+        return status;
+    status = read_ring(&dir, false, &ring, note);
+    if (status == LK_OK && create && !lk__ring_is_complete(ring)) {
+        lk_keyring_free(ring);
+        ring = NULL;
+        status = fill_ring(&dir, &ring, note);
+    }
+    if (status == LK_OK)
+        status = check_found(ring, path, note);
+    if (status == LK_OK)
+        *out = ring;
+    else
+        lk_keyring_free(ring);
+    lk__key_dir_close(&dir);
+    return status;
+}
