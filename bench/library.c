@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * library.c - nanoseconds per operation of the library beside the raw primitive it stands on, measured in
+ * turn.
+ *
+ *   library [--json]
+ *
+ * Each row is the median of ROUNDS rounds; in every round each operation runs for about SLICE_MS.
+ */
+#include "crypto/mac.h"
+#include <latchkey/credential.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 9, SLICE_MS = 40, CASES_MAX = 16 };
+
+typedef struct token {
+    char text[2048];
+    size_t len;
+    size_t signed_len; /* bytes before the last dot */
+} token;
+
+static lk_keyring *ring;
+static token jwt[LK_ALG_COUNT], simple;
+static lk_expect expect;
+static EVP_PKEY *raw_keys[LK_ALG_COUNT];
+static uint8_t raw_signature[LK_ALG_COUNT][512];
+static size_t raw_signature_len[LK_ALG_COUNT];
+static uint8_t sodium_public[32], sodium_secret[64], sodium_signature[64];
+static lk_mac raw_mac;
+static lk_claims claims;
+
+static double now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void must(bool ok, const char *what)
+{
+    if (!ok) {
+        (void)fprintf(stderr, "library: %s failed\n", what);
+        exit(1);
+    }
+}
+
+static lk_view signed_part(lk_alg alg)
+{
+    return lk_view_make(jwt[alg].text, jwt[alg].signed_len);
+}
+
+static void check_jwt(lk_alg alg)
+{
+    uint8_t memory[2048];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    lk_claims out;
+    lk_reason why;
+    must(lk_jwt_check(ring, lk_view_make(jwt[alg].text, jwt[alg].len), &expect, &scratch, &out, &why, NULL) ==
+             LK_OK,
+         "jwt check");
+}
+
+static void check_hs256(void)
+{
+    check_jwt(LK_ALG_HS256);
+}
+static void check_es256(void)
+{
+    check_jwt(LK_ALG_ES256);
+}
+static void check_rs256(void)
+{
+    check_jwt(LK_ALG_RS256);
+}
+static void check_eddsa(void)
+{
+    check_jwt(LK_ALG_EDDSA);
+}
+
+static void check_simple(void)
+{
+    uint8_t memory[2048];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    lk_claims out;
+    lk_reason why;
+    must(lk_token_check(ring, lk_view_make(simple.text, simple.len), &expect, &scratch, &out, &why) == LK_OK,
+         "token check");
+}
+
+static void mint_jwt(lk_alg alg, token *out)
+{
+    lk_buf text = lk_buf_over(out->text, sizeof(out->text));
+    must(lk_jwt_mint(ring, alg, &claims, LK_VIEW("at+jwt"), &text) == LK_OK, "jwt mint");
+    out->len = text.len;
+    for (out->signed_len = text.len - 1; out->text[out->signed_len] != '.';)
+        out->signed_len--;
+}
+
+static void mint_hs256(void)
+{
+    token t;
+    mint_jwt(LK_ALG_HS256, &t);
+}
+
+static void mac_prepared(void)
+{
+    uint8_t out[LK_MAC_LEN];
+    lk_view v = signed_part(LK_ALG_HS256);
+    must(lk_mac_run(&raw_mac, &v, 1, out) == LK_OK, "mac");
+}
+
+static void mac_simple(void)
+{
+    uint8_t out[LK_MAC_LEN];
+    lk_view v = lk_view_make(simple.text, simple.signed_len);
+    must(lk_mac_run(&raw_mac, &v, 1, out) == LK_OK, "mac");
+}
+
+static void raw_verify(lk_alg alg)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    lk_view v = signed_part(alg);
+    const EVP_MD *md = alg == LK_ALG_EDDSA ? NULL : EVP_sha256();
+    must(EVP_DigestVerifyInit(context, NULL, md, NULL, raw_keys[alg]) == 1 &&
+             EVP_DigestVerify(context, raw_signature[alg], raw_signature_len[alg], v.p, v.len) == 1,
+         "raw verify");
+    EVP_MD_CTX_free(context);
+}
+
+static void raw_es256(void)
+{
+    raw_verify(LK_ALG_ES256);
+}
+static void raw_rs256(void)
+{
+    raw_verify(LK_ALG_RS256);
+}
+static void raw_eddsa_openssl(void)
+{
+    raw_verify(LK_ALG_EDDSA);
+}
+
+static void raw_eddsa_sodium(void)
+{
+    lk_view v = signed_part(LK_ALG_EDDSA);
+    must(crypto_sign_verify_detached(sodium_signature, v.p, v.len, sodium_public) == 0, "sodium verify");
+}
+
+typedef struct bench_case {
+    const char *name;
+    void (*run)(void);
+    double ns[ROUNDS];
+    double median;
+} bench_case;
+
+static bench_case cases[] = {
+    {.name = "raw HMAC-SHA256, prepared key", .run = mac_prepared},
+    {.name = "JWT HS256 verify with claims", .run = check_hs256},
+    {.name = "JWT HS256 sign", .run = mint_hs256},
+    {.name = "raw HMAC-SHA256 of the simple token", .run = mac_simple},
+    {.name = "simple token verify", .run = check_simple},
+    {.name = "raw Ed25519 verify, libsodium", .run = raw_eddsa_sodium},
+    {.name = "raw Ed25519 verify, OpenSSL", .run = raw_eddsa_openssl},
+    {.name = "JWT EdDSA verify with claims", .run = check_eddsa},
+    {.name = "raw ECDSA P-256 verify, OpenSSL", .run = raw_es256},
+    {.name = "JWT ES256 verify with claims", .run = check_es256},
+    {.name = "raw RSA-2048 verify, OpenSSL", .run = raw_rs256},
+    {.name = "JWT RS256 verify with claims", .run = check_rs256},
+};
+enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+
+static double measure(void (*run)(void))
+{
+    double start = now_ns(), end = start;
+    unsigned long n = 0;
+    while (end - start < SLICE_MS * 1e6) {
+        for (int i = 0; i < 16; i++)
+            run();
+        n += 16;
+        end = now_ns();
+    }
+    return (end - start) / (double)n;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static EVP_PKEY *make_key(lk_alg alg)
+{
+    switch (alg) {
+    case LK_ALG_ES256:
+        return EVP_EC_gen("P-256");
+    case LK_ALG_RS256:
+        return EVP_RSA_gen(2048);
+    case LK_ALG_EDDSA:
+        return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    case LK_ALG_HS256:
+    case LK_ALG_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+static void prepare_raw(lk_alg alg)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    lk_view v = signed_part(alg);
+    raw_keys[alg] = make_key(alg);
+    raw_signature_len[alg] = sizeof(raw_signature[alg]);
+    must(raw_keys[alg] != NULL &&
+             EVP_DigestSignInit(context, NULL, alg == LK_ALG_EDDSA ? NULL : EVP_sha256(), NULL,
+                                raw_keys[alg]) == 1 &&
+             EVP_DigestSign(context, raw_signature[alg], &raw_signature_len[alg], v.p, v.len) == 1,
+         "raw sign");
+    EVP_MD_CTX_free(context);
+}
+
+static void prepare(const char *dir)
+{
+    lk_note note = {""};
+    static uint8_t secret[32];
+    must(sodium_init() >= 0, "sodium_init");
+    if (lk_keyring_open(lk_env_system(), dir, true, &ring, &note) != LK_OK)
+        must(false, note.text);
+    int64_t now_s = lk_now_s(lk_env_system());
+    claims = (lk_claims){.user = LK_VIEW("nK3zD0aT9wQx2LrB"),
+                         .name = LK_VIEW("alice"),
+                         .realm = LK_VIEW("shop"),
+                         .roles = LK_VIEW("editor staff"),
+                         .issuer = LK_VIEW("latchkey"),
+                         .audience = LK_VIEW("latchkey"),
+                         .id = LK_VIEW("p0X2mF7sJq8a1ZcV"),
+                         .params = LK_VIEW("name=alice,realm=shop,roles=editor staff,sid=QUFBQUFBQUFBQUFB"),
+                         .has_session = true,
+                         .issued_s = now_s,
+                         .auth_s = now_s,
+                         .expires_s = now_s + 3600,
+                         .generation = 1};
+    expect = (lk_expect){.issuer = LK_VIEW("latchkey"),
+                         .audience = LK_VIEW("latchkey"),
+                         .type = LK_VIEW("at+jwt"),
+                         .need_expiry = true,
+                         .now_s = now_s};
+    must(lk_mac_init(&raw_mac, lk_view_make(secret, sizeof(secret))) == LK_OK, "mac");
+    for (int alg = 0; alg < LK_ALG_COUNT; alg++) {
+        mint_jwt((lk_alg)alg, &jwt[alg]);
+        if (alg != LK_ALG_HS256)
+            prepare_raw((lk_alg)alg);
+    }
+    lk_buf text = lk_buf_over(simple.text, sizeof(simple.text));
+    must(lk_token_mint(ring, &claims, &text) == LK_OK, "token mint");
+    simple.len = text.len;
+    simple.signed_len = text.len - 65;
+    must(crypto_sign_keypair(sodium_public, sodium_secret) == 0, "sodium key");
+    lk_view v = signed_part(LK_ALG_EDDSA);
+    must(crypto_sign_detached(sodium_signature, NULL, v.p, v.len, sodium_secret) == 0, "sodium sign");
+}
+
+static void print_rows(bool json)
+{
+    for (size_t i = 0; i < CASES; i++) {
+        if (json)
+            printf("%s{\"what\":\"%s\",\"ns\":%.0f}", i == 0 ? "[" : ",", cases[i].name, cases[i].median);
+        else
+            printf("%-40s %10.0f ns\n", cases[i].name, cases[i].median);
+    }
+    if (json)
+        printf("]\n");
+}
+
+int main(int argc, char **argv)
+{
+    char dir[] = "/tmp/latchkey-bench-XXXXXX", command[64];
+    must(mkdtemp(dir) != NULL && rmdir(dir) == 0, "temporary directory");
+    prepare(dir);
+    for (size_t round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < CASES; i++)
+            cases[i].ns[round] = measure(cases[i].run);
+    for (size_t i = 0; i < CASES; i++) {
+        qsort(cases[i].ns, ROUNDS, sizeof(double), by_value);
+        cases[i].median = cases[i].ns[ROUNDS / 2];
+    }
+    print_rows(argc > 1 && strcmp(argv[1], "--json") == 0);
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    return system(command) == 0 ? 0 : 1;
+}

@@ -1,0 +1,282 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measure latchkey here and now, and print each figure beside its target.
+
+    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory] [--json FILE]
+
+gate     requests/s of a location with `latchkey required` as a share of the same location with `latchkey off`: one
+         nginx worker on one core, wrk with 64 connections on another, cases in turn, median of the rounds.
+library  nanoseconds per signature check beside the raw primitive.
+memory   bytes per session at 1,000,000 sessions, and the time of a look-up as the number grows.
+"""
+import argparse
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NGINX_CONF = """
+worker_processes 1;
+worker_cpu_affinity 01;
+load_module {module};
+error_log {dir}/error.log warn;
+pid {dir}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 100000000;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+    include {conf};
+    upstream checker {{ server 127.0.0.1:{checker}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location /auth/ {{ latchkey_api; }}
+        location = /off {{ latchkey off; empty_gif; }}
+        location = /on {{ latchkey required; empty_gif; }}
+        location = /sub {{ auth_request /check; empty_gif; }}
+        location = /check {{
+            internal;
+            proxy_pass http://checker/on;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }}
+    }}
+}}
+"""
+
+LATCHKEY_CONF = """
+latchkey_keys {keys};
+latchkey_accounts sqlite:{root}/accounts.db;
+latchkey_store {store};
+latchkey_memory {memory} size=64m;
+latchkey_cookie latchkey secure=off;
+latchkey_jwt alg={alg} ttl=2h;
+latchkey_token ttl=2h;
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Nginx:
+    """One nginx of our own: its directory, its port, its process."""
+
+    def __init__(self, build, root, name, conf, port, checker):
+        self.dir = Path(root) / name
+        self.dir.mkdir()
+        self.port = port
+        (self.dir / "nginx.conf").write_text(NGINX_CONF.format(
+            module=build / "ngx_http_latchkey_module.so", dir=self.dir, conf=conf, port=port, checker=checker))
+        self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", str(self.dir), "-c", str(self.dir / "nginx.conf"),
+                                         "-e", str(self.dir / "error.log"), "-g", "daemon off;"])
+        self.wait()
+
+    def wait(self):
+        for _ in range(200):
+            try:
+                if self.call("GET", "/auth/health/ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise SystemExit(f"nginx did not become ready:\n{(self.dir / 'error.log').read_text()}")
+
+    def call(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path, json.dumps(body) if body else None,
+                           dict({"Content-Type": "application/json"} if body else {}, **(headers or {})))
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Gate:
+    """The gateway benchmark: two stores, the credentials, the same check behind auth_request."""
+
+    def __init__(self, build, root, args):
+        self.build, self.root, self.args = build, Path(root), args
+        self.servers, self.cases = [], []
+
+    def conf(self, name, store, alg):
+        path = self.root / f"{name}-{alg}.conf"
+        path.write_text(LATCHKEY_CONF.format(keys=self.root / "keys", root=self.root, store=store, alg=alg,
+                                             memory=self.root / f"{name}.table"))
+        return path
+
+    def start(self, name, store):
+        main, checker = free_port(), free_port()
+        conf = self.conf(name, store, "HS256")
+        for server, port, peer in ((name, main, checker), (name + "-checker", checker, main)):
+            self.servers.append(Nginx(self.build, self.root, server, conf, port, peer))
+        return self.servers[-2]
+
+    def prepare(self):
+        memory = self.start("memory", "memory:")
+        lmdb = self.start("lmdb", f"lmdb:{self.root}/sessions")
+        user = {"username": "alice", "password": "correct horse battery staple"}
+        status, _, body = memory.call("POST", "/auth/register", user)
+        if status != 201:
+            raise SystemExit(f"register answered {status}: {body!r}")
+        for server, label, target in ((memory, "memory session", 0.96), (lmdb, "LMDB session", 0.93)):
+            _, headers, _ = server.call("POST", "/auth/login", user)
+            cookie = headers["Set-Cookie"].split(";")[0]
+            self.add(label, server, f"Cookie: {cookie}", target)
+            if server is memory:
+                self.add("memory session by auth_request", server, f"Cookie: {cookie}", None, "/sub")
+        for kind, alg, label, target in (("simple", "HS256", "simple token", 0.93), ("jwt", "HS256", "JWT HS256", 0.93),
+                                         ("jwt", "EdDSA", "JWT EdDSA, repeated", 0.93),
+                                         ("jwt", "ES256", "JWT ES256, repeated", 0.93),
+                                         ("jwt", "RS256", "JWT RS256, repeated", 0.93)):
+            token = self.mint(kind, self.conf("memory", "memory:", alg))
+            self.add(label, memory, f"Authorization: Bearer {token}", target)
+            if label == "JWT HS256":
+                self.add("JWT HS256 by auth_request", memory, f"Authorization: Bearer {token}", None, "/sub")
+        for server, label in ((memory, "bare (latchkey off)"),):
+            self.add(label, server, "X-None: 1", None, "/off")
+
+    def mint(self, kind, conf):
+        return subprocess.run([self.build / "latchkey", "token", "mint", "--conf", conf, "--kind", kind, "--user", "alice",
+                               "--ttl", "1h"], check=True, capture_output=True, text=True).stdout.strip()
+
+    def add(self, label, server, header, target, path="/on"):
+        status, _, body = server.call("GET", path, headers=dict([header.split(": ", 1)]))
+        if status != 200:
+            raise SystemExit(f"{label}: {path} answered {status}: {body!r}")
+        self.cases.append({"what": label, "header": header, "target": target, "port": server.port, "path": path,
+                           "rates": []})
+
+    def load(self, case):
+        out = subprocess.run(["taskset", "-c", "1", "wrk", "-t1", "-c64", f"-d{self.args.seconds}s", "-H", case["header"],
+                              f"http://127.0.0.1:{case['port']}{case['path']}"], check=True, capture_output=True,
+                             text=True).stdout
+        if "Non-2xx" in out:
+            raise SystemExit(f"{case['what']}: some answers were not 200:\n{out}")
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+
+    def run(self):
+        self.prepare()
+        bare = self.cases[-1]
+        total, done = self.args.rounds * (2 * len(self.cases) - 1), 0
+        for _ in range(self.args.rounds):
+            for case in self.cases[:-1]:
+                # The bare answer is measured right before each case: these machines drift.
+                for which in (bare, case):
+                    which["rates"].append(self.load(which))
+                    done += 1
+                    progress(done, total)
+                case.setdefault("ratios", []).append(case["rates"][-1] / bare["rates"][-1])
+        rows = [{"what": c["what"], "requests_per_s": round(statistics.median(c["rates"])),
+                 "ratio": statistics.median(c["ratios"]), "target": c["target"]} for c in self.cases[:-1]]
+        for direct, sub in (("memory session", "memory session by auth_request"),
+                            ("JWT HS256", "JWT HS256 by auth_request")):
+            by_name = {c["what"]: c for c in self.cases}
+            times = [a / b for a, b in zip(by_name[direct]["ratios"], by_name[sub]["ratios"])]
+            rows.append({"what": f"{direct} / the same by auth_request", "requests_per_s": None,
+                         "ratio": statistics.median(times), "target": 2.5})
+        rows.insert(0, {"what": bare["what"], "requests_per_s": round(statistics.median(bare["rates"])), "ratio": 1.0,
+                        "target": None})
+        return rows
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
+def progress(done, total):
+    if sys.stderr.isatty():
+        width = 40 * done // total
+        print(f"\r[{'#' * width}{'.' * (40 - width)}] {done}/{total}", end="\n" if done == total else "", file=sys.stderr)
+
+
+def met(ratio, target, at_least):
+    if target is None:
+        return ""
+    return "met" if (ratio >= target if at_least else ratio <= target) else "NOT met"
+
+
+def show_gate(rows):
+    print(f"\n{'gate check, share of the bare answer':44} {'requests/s':>11} {'ratio':>7} {'target':>8}")
+    for r in rows:
+        rate = f"{r['requests_per_s']:,}" if r["requests_per_s"] else ""
+        target = f">= {r['target']}" if r["target"] else ""
+        print(f"{r['what']:44} {rate:>11} {r['ratio']:7.3f} {target:>8}  {met(r['ratio'], r['target'], True)}")
+
+
+LIBRARY = (("JWT HS256 verify with claims", "raw HMAC-SHA256, prepared key", 2.5),
+           ("JWT HS256 sign", "raw HMAC-SHA256, prepared key", None),
+           ("simple token verify", "raw HMAC-SHA256 of the simple token", None),
+           ("JWT EdDSA verify with claims", "raw Ed25519 verify, libsodium", 1.05),
+           ("JWT ES256 verify with claims", "raw ECDSA P-256 verify, OpenSSL", 1.05),
+           ("JWT RS256 verify with claims", "raw RSA-2048 verify, OpenSSL", 1.05))
+
+
+def bench_library(build):
+    out = subprocess.run([build / "bench" / "bench_library", "--json"], check=True, capture_output=True, text=True).stdout
+    ns = {row["what"]: row["ns"] for row in json.loads(out)}
+    rows = [{"what": what, "ns": ns[what], "raw": raw, "raw_ns": ns[raw], "ratio": ns[what] / ns[raw], "target": target}
+            for what, raw, target in LIBRARY]
+    print(f"\n{'library, nanoseconds':34} {'ns':>9} {'raw ns':>9} {'ratio':>7} {'target':>8}")
+    for r in rows:
+        target = f"<= {r['target']}" if r["target"] else ""
+        print(f"{r['what']:34} {r['ns']:9,} {r['raw_ns']:9,} {r['ratio']:7.2f} {target:>8}  "
+              f"{met(r['ratio'], r['target'], False)}")
+    return rows
+
+
+def bench_memory(build):
+    rows = {}
+    for name in ("bench_table", "bench_store"):
+        print(f"\n{name.replace('bench_', '')}: bytes per session and time of a look-up")
+        subprocess.run([build / "bench" / name], check=True)
+        rows[name] = json.loads(subprocess.run([build / "bench" / name, "--json"], check=True, capture_output=True,
+                                               text=True).stdout)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--only", default="library,memory,gate")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    build, only, result = args.build.resolve(), args.only.split(","), {}
+    print(f"latchkey bench: {os.cpu_count()} cores, {time.strftime('%Y-%m-%d %H:%M')}, "
+          f"{args.rounds} rounds of {args.seconds} s")
+    if "library" in only:
+        result["library"] = bench_library(build)
+    if "memory" in only:
+        result["memory"] = bench_memory(build)
+    if "gate" in only:
+        root = tempfile.mkdtemp(prefix="latchkey-bench-")
+        gate = Gate(build, root, args)
+        try:
+            result["gate"] = gate.run()
+            show_gate(result["gate"])
+        finally:
+            gate.stop()
+            shutil.rmtree(root, ignore_errors=True)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
