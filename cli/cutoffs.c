@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cutoffs.c - the cut-offs of a store read into memory, and which of them end a session or token.
+ */
+#include "place.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE 256
+#define CUTOFFS_MAX (1u << 20)
+
+/* Room for one page more. */
+static bool widen(cli_cutoffs *cutoffs, size_t *cap)
+{
+    if (cutoffs->n + PAGE <= *cap) {
+        return true;
+    }
+    size_t wanted = *cap == 0 ? 4 * PAGE : *cap * 2;
+    lk_cutoff *all = wanted > CUTOFFS_MAX ? NULL : reallocarray(cutoffs->all, wanted, sizeof *all);
+    if (all == NULL) {
+        return false;
+    }
+    cutoffs->all = all;
+    *cap = wanted;
+    return true;
+}
+
+int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out)
+{
+    size_t cap = 0, n = PAGE;
+    uint64_t after = 0;
+    *out = (cli_cutoffs){0};
+    while (n == PAGE) {
+        if (!widen(out, &cap)) {
+            cli_cutoffs_free(out);
+            return cli_fault(c, "too many cut-offs to hold in memory");
+        }
+        if (lk_store_events_since(place->store, after, out->all + out->n, &n) != LK_OK) {
+            cli_cutoffs_free(out);
+            return cli_fault(c, "the cut-offs cannot be read from the store");
+        }
+        out->n += n;
+        after = out->n > 0 ? out->all[out->n - 1].seq : 0;
+    }
+    return CLI_YES;
+}
+
+void cli_cutoffs_free(cli_cutoffs *cutoffs)
+{
+    free(cutoffs->all);
+    *cutoffs = (cli_cutoffs){0};
+}
+
+static bool names(const lk_cutoff *cut, lk_view realm, lk_view key)
+{
+    char wanted[LK_CUTOFF_KEY_MAX + 1];
+    return key.len > 0 && lk_cutoff_key(cut->level, realm, key, wanted) == LK_OK &&
+           strcmp(wanted, cut->key) == 0;
+}
+
+static bool names_a_role(const lk_cutoff *cut, const cli_subject *subject)
+{
+    lk_view roles = subject->roles, role;
+    while (lk_words_next(&roles, &role)) {
+        if (names(cut, subject->realm, role)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool reaches(const lk_cutoff *cut, const cli_subject *subject)
+{
+    switch (cut->level) {
+    case LK_LEVEL_ALL:
+        return true;
+    case LK_LEVEL_REALM:
+        return lk_view_equal(lk_view_of(cut->key), subject->realm);
+    case LK_LEVEL_ROLE:
+        return names_a_role(cut, subject);
+    case LK_LEVEL_CLIENT:
+        return names(cut, subject->realm, subject->client);
+    case LK_LEVEL_USER:
+        return names(cut, subject->realm, subject->user);
+    case LK_LEVEL_DEVICE:
+        return names(cut, subject->realm, subject->device);
+    case LK_LEVEL_SESSION:
+        return names(cut, subject->realm, lk_view_of(subject->public_id));
+    case LK_LEVEL_FAMILY:
+    case LK_LEVEL_COUNT:
+        break;
+    }
+    return false;
+}
+
+const lk_cutoff *cli_cutoff_hits(const cli_cutoffs *cutoffs, const cli_subject *subject, int64_t now_s)
+{
+    for (size_t i = 0; i < cutoffs->n; i++) {
+        const lk_cutoff *cut = &cutoffs->all[i];
+        if (subject->issued_s <= cut->before_s && now_s <= cut->until_s && reaches(cut, subject)) {
+            return cut;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * place.c - opening the settings, keys, accounts and store a running gateway uses, beside it.
+ */
+#include "place.h"
+#include "shm/table.h"
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OWN_TABLE_SIZE (8u << 20)
+
+/* Act as the owner of PATH, or of the nearest directory above it that exists. Run by root, the command would
+ * else leave files behind that the gateway, which is not root, cannot open. Root's own files stay root's. */
+static int become_owner_of(const cli *c, const char *path)
+{
+    char at[LK_URL_MAX];
+    struct stat st;
+    if (geteuid() != 0 || path[0] != '/') {
+        return CLI_YES;
+    }
+    snprintf(at, sizeof at, "%s", path);
+    while (stat(at, &st) != 0) {
+        char *slash = strrchr(at, '/');
+        if (slash == at || slash == NULL) {
+            return CLI_YES;
+        }
+        *slash = '\0';
+    }
+    if (st.st_uid == 0) {
+        return CLI_YES;
+    }
+    if (setgroups(0, NULL) != 0 || setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0) {
+        return cli_fault(c, "cannot act as the owner of %s: %s", at, strerror(errno));
+    }
+    return CLI_YES;
+}
+
+/* Back to the user that started the command. */
+static void become_self(void)
+{
+    (void)!seteuid(getuid());
+    (void)!setegid(getgid());
+}
+
+/* The path in "lmdb:/path?options", or "" when there is none. */
+static void path_of_url(const char *url, char out[LK_URL_MAX])
+{
+    const char *colon = strchr(url, ':');
+    snprintf(out, LK_URL_MAX, "%s", colon != NULL ? colon + 1 : "");
+    out[strcspn(out, "?")] = '\0';
+}
+
+static bool is_memory_store(const cli_place *place)
+{
+    return strncmp(place->settings.store, "memory:", 7) == 0;
+}
+
+static int open_keys(const cli *c, unsigned wanted, cli_place *place)
+{
+    lk_note note = {{0}};
+    bool create = (wanted & (CLI_KEYS_NEW | CLI_ACCOUNTS)) != 0;
+    int code = become_owner_of(c, place->settings.keys);
+    if (code != CLI_YES) {
+        return code;
+    }
+    lk_status status = lk_keyring_open(lk_env_system(), place->settings.keys, create, &place->ring, &note);
+    become_self();
+    switch (status) {
+    case LK_OK:
+        return CLI_YES;
+    case LK_MISS:
+        return cli_no(c, LK_REASON_NONE,
+                      "there are no keys in %s yet: the first start of the gateway makes them, or "
+                      "latchkey key new",
+                      place->settings.keys);
+    case LK_REFUSED:
+    case LK_STALE:
+    case LK_FULL:
+        return cli_wrong(c, "keys: %s", note.text);
+    case LK_FAULT:
+        break;
+    }
+    return cli_fault(c, "keys: %s", note.text);
+}
+
+static int open_accounts(const cli *c, cli_place *place)
+{
+    lk_note note = {{0}};
+    lk_status status =
+        lk_accounts_open(lk_env_system(), &place->settings, place->ring, &place->accounts, &note);
+    switch (status) {
+    case LK_OK:
+        return CLI_YES;
+    case LK_REFUSED:
+        return cli_wrong(c, "accounts: %s", note.text);
+    case LK_MISS:
+    case LK_STALE:
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    return cli_fault(c, "accounts: %s", note.text);
+}
+
+/* A session store that exists only inside the processes of the gateway cannot be reached from here, and
+ * pretending so by working on an empty one of our own would be the worst answer: "done", and nothing done. */
+static int sees_memory_store(const cli *c, const cli_place *place)
+{
+    const char *path = place->settings.memory_path;
+    if (strcmp(path, "anonymous") == 0) {
+        return cli_fault(
+            c,
+            "the sessions are in memory that only the gateway's own processes see. Name a file in %s "
+            "(latchkey_memory /dev/shm/latchkey;) or use the pages under %s/admin and %s/account",
+            c->conf, place->settings.prefix, place->settings.prefix);
+    }
+    if (access(path, F_OK) != 0) {
+        return cli_fault(c, "%s is not there: no gateway has run on these settings since the machine started",
+                         path);
+    }
+    return CLI_YES;
+}
+
+/* Join the gateway's table where it has one in a file. Never make that file: it belongs to the gateway's
+ * user. */
+static int open_table(const cli *c, cli_place *place)
+{
+    lk_note note = {{0}};
+    bool joined = false;
+    const char *path = place->settings.memory_path;
+    bool in_file = strcmp(path, "anonymous") != 0 && access(path, F_OK) == 0;
+    size_t size = in_file ? (size_t)place->settings.memory_size : OWN_TABLE_SIZE;
+    lk_status status =
+        lk_table_open(lk_env_system(), in_file ? path : NULL, size, &place->table, &joined, &note);
+    return status == LK_OK ? CLI_YES : cli_fault(c, "shared memory: %s", note.text);
+}
+
+static int open_store(const cli *c, cli_place *place)
+{
+    char path[LK_URL_MAX];
+    lk_note note = {{0}};
+    int code = is_memory_store(place) ? sees_memory_store(c, place) : CLI_YES;
+    path_of_url(place->settings.store, path);
+    if (code == CLI_YES) {
+        code = open_table(c, place);
+    }
+    if (code == CLI_YES) {
+        code = become_owner_of(c, path);
+    }
+    if (code != CLI_YES) {
+        return code;
+    }
+    lk_status status =
+        lk_store_open(lk_env_system(), place->settings.store, place->table, &place->store, &note);
+    switch (status) {
+    case LK_OK:
+        return CLI_YES;
+    case LK_REFUSED:
+        return cli_wrong(c, "store: %s", note.text);
+    case LK_MISS:
+    case LK_STALE:
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    return cli_fault(c, "store: %s", note.text);
+}
+
+static int open_guard(const cli *c, cli_place *place)
+{
+    lk_note note = {{0}};
+    lk_guard_parts parts = {lk_env_system(), &place->settings, place->ring, place->table, place->store};
+    lk_status status = lk_guard_open(parts, &place->guard, &note);
+    if (status == LK_REFUSED) {
+        return cli_wrong(c, "%s", note.text);
+    }
+    return status == LK_OK ? CLI_YES : cli_fault(c, "the cut-offs cannot be read: %s", note.text);
+}
+
+int cli_place_add(const cli *c, unsigned wanted, cli_place *place)
+{
+    char path[LK_URL_MAX];
+    int code = CLI_YES;
+    if ((wanted & (CLI_KEYS | CLI_KEYS_NEW | CLI_ACCOUNTS | CLI_REVOKE)) != 0 && place->ring == NULL) {
+        code = open_keys(c, wanted, place);
+    }
+    if (code == CLI_YES && (wanted & CLI_ACCOUNTS) != 0 && place->accounts == NULL) {
+        path_of_url(place->settings.accounts, path);
+        code = become_owner_of(c, path);
+        code = code == CLI_YES ? open_accounts(c, place) : code;
+    }
+    if (code == CLI_YES && (wanted & (CLI_STORE | CLI_REVOKE)) != 0 && place->store == NULL) {
+        code = open_store(c, place);
+    }
+    if (code == CLI_YES && (wanted & CLI_REVOKE) != 0 && place->guard == NULL) {
+        code = open_guard(c, place);
+    }
+    return code;
+}
+
+int cli_place_open(const cli *c, unsigned wanted, cli_place *out)
+{
+    lk_note note = {{0}};
+    memset(out, 0, sizeof *out);
+    lk_settings_init(&out->settings);
+    lk_status status = lk_settings_read(lk_env_system(), c->conf, &out->settings, &note);
+    if (status == LK_FAULT) {
+        return cli_fault(c, "%s", note.text);
+    }
+    if (status != LK_OK) {
+        return cli_wrong(c, "%s", note.text);
+    }
+    int code = cli_place_add(c, wanted, out);
+    if (code != CLI_YES) {
+        cli_place_close(out);
+    }
+    return code;
+}
+
+void cli_place_close(cli_place *place)
+{
+    lk_guard_close(place->guard);
+    lk_accounts_close(place->accounts);
+    lk_store_close(place->store);
+    lk_table_close(place->table);
+    lk_keyring_free(place->ring);
+    place->guard = NULL;
+    place->accounts = NULL;
+    place->store = NULL;
+    place->table = NULL;
+    place->ring = NULL;
+}
+
+lk_view cli_realm(const cli *c, const cli_place *place)
+{
+    const char *realm = cli_get(c, "realm");
+    return lk_view_of(realm != NULL ? realm : place->settings.realm);
+}
+
+int cli_user_find(const cli *c, const cli_place *place, const char *name, lk_user *out)
+{
+    lk_status status = lk_accounts_find(place->accounts, cli_realm(c, place), lk_view_of(name), out);
+    switch (status) {
+    case LK_OK:
+        return CLI_YES;
+    case LK_MISS:
+    case LK_REFUSED:
+        return cli_no(c, LK_REASON_NONE, "there is no user '%s'", name);
+    case LK_STALE:
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    return cli_fault(c, "the accounts cannot be read");
+}
+
+int cli_ending_reason(const cli *c, lk_reason fallback, lk_reason *out)
+{
+    static const lk_reason endings[] = {LK_REASON_REVOKED, LK_REASON_KICKED, LK_REASON_BANNED,
+                                        LK_REASON_REPLACED};
+    const char *word = cli_get(c, "reason");
+    *out = word != NULL ? lk_reason_of(lk_view_of(word)) : fallback;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        if (*out == endings[i]) {
+            return CLI_YES;
+        }
+    }
+    return cli_wrong(c, "--reason %s: choose revoked, kicked, banned or replaced", word);
+}

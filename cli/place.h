@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * place.h - the place a command works on: settings, keys, accounts and store of one latchkey.conf.
+ */
+#ifndef LATCHKEY_CLI_PLACE_H
+#define LATCHKEY_CLI_PLACE_H
+
+#include "output.h"
+#include <latchkey/account.h>
+#include <latchkey/guard.h>
+
+struct lk_table;
+
+typedef struct cli_place {
+    lk_settings settings;
+    lk_keyring *ring;
+    lk_accounts *accounts;
+    struct lk_table *table;
+    lk_store *store;
+    lk_guard *guard;
+} cli_place;
+
+/* What of it is wanted. Settings always are. */
+enum {
+    CLI_KEYS = 1,
+    CLI_KEYS_NEW = 2, /* make the keys when there are none yet */
+    CLI_ACCOUNTS =
+        4, /* implies keys, made when there are none: the first user may come before the first start */
+    CLI_STORE = 8,  /* to look */
+    CLI_REVOKE = 16 /* store and guard: to end what a running gateway would accept */
+};
+
+/* Open. CLI_YES; otherwise everything is closed again, the reason is printed and the exit code comes back:
+ * CLI_WRONG for settings, CLI_FAULT for what could not be opened or seen from here. */
+int cli_place_open(const cli *c, unsigned wanted, cli_place *out);
+void cli_place_close(cli_place *place);
+
+/* Open further parts of an open place; the same answers, the place stays open. */
+int cli_place_add(const cli *c, unsigned wanted, cli_place *place);
+
+/* The realm a command speaks of: --realm, else the one of the settings. */
+lk_view cli_realm(const cli *c, const cli_place *place);
+
+/* The user that NAME (a name or an id) means. CLI_YES, CLI_NO, CLI_FAULT, printed. */
+int cli_user_find(const cli *c, const cli_place *place, const char *name, lk_user *out);
+
+/* The word of --reason as a reason to end something with; FALLBACK when it was not given. */
+int cli_ending_reason(const cli *c, lk_reason fallback, lk_reason *out);
+
+/* Every cut-off in force, in memory; for answering which sessions and tokens are over. */
+typedef struct cli_cutoffs {
+    lk_cutoff *all;
+    size_t n;
+} cli_cutoffs;
+int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out);
+void cli_cutoffs_free(cli_cutoffs *cutoffs);
+
+/* What a cut-off may hit: a session or a token. */
+typedef struct cli_subject {
+    lk_view realm, roles, client, user, device;
+    const char *public_id; /* of its session, or NULL */
+    int64_t issued_s;
+} cli_subject;
+/* The cut-off that ends SUBJECT, or NULL. */
+const lk_cutoff *cli_cutoff_hits(const cli_cutoffs *cutoffs, const cli_subject *subject, int64_t now_s);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * serve.c - latchkey serve: the whole gateway in one command.
+ */
+#include "serve.h"
+#include <errno.h>
+#include <latchkey/account.h>
+#include <latchkey/store.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORKERS_MAX 4
+
+/* An option's path made absolute, or DIR/NAME when it was not given. */
+static int choose_path(const cli *c, const char *option, const serve *s, const char *name,
+                       char out[LK_PATH_MAX])
+{
+    char here[LK_PATH_MAX];
+    const char *given = cli_get(c, option);
+    bool fits;
+    if (given == NULL) {
+        fits = serve_path(out, "%s/%s", s->dir, name);
+    } else if (given[0] == '/') {
+        fits = serve_path(out, "%s", given);
+    } else {
+        fits = getcwd(here, sizeof here) != NULL && serve_path(out, "%s/%s", here, given);
+    }
+    return fits ? CLI_YES : cli_wrong(c, "--%s: the path is too long", option);
+}
+
+/* These would end a string, a directive or begin a variable in nginx.conf. */
+static int check_plain(const cli *c, const char *what, const char *path)
+{
+    static const char bad[] = "\"\\$;{}'#";
+    bool plain = strpbrk(path, bad) == NULL;
+    for (const char *p = path; *p != '\0'; p++) {
+        plain &= (unsigned char)*p >= 0x20 && *p != 0x7f;
+    }
+    return plain
+               ? CLI_YES
+               : cli_wrong(c,
+                           "%s has one of %s or a control character in it, which nginx would read as its own",
+                           what, bad);
+}
+
+/* A URL of one of our stores; paths in it must be absolute, for nginx runs in a directory of its own. */
+static int choose_url(const cli *c, const char *option, const char *fallback, char out[LK_URL_MAX],
+                      lk_status (*check)(const char *, lk_note *))
+{
+    lk_note note = {{0}};
+    const char *given = cli_get(c, option);
+    int len = snprintf(out, LK_URL_MAX, "%s", given != NULL ? given : fallback);
+    if (len < 0 || len >= LK_URL_MAX) {
+        return cli_wrong(c, "--%s is too long", option);
+    }
+    if (check(out, &note) != LK_OK) {
+        return cli_wrong(c, "--%s %s: %s", option, out, note.text);
+    }
+    return check_plain(c, option, out);
+}
+
+static int choose_stores(const cli *c, serve *s)
+{
+    char store[LK_URL_MAX], accounts[LK_URL_MAX];
+    if (!serve_path(store, "lmdb:%s/sessions", s->dir) ||
+        !serve_path(accounts, "sqlite:%s/accounts.db", s->dir)) {
+        return cli_wrong(c, "--dir: the path is too long");
+    }
+    int code = choose_url(c, "store", store, s->store, lk_store_url_check);
+    code = code == CLI_YES ? choose_url(c, "accounts", accounts, s->accounts, lk_accounts_url_check) : code;
+    code = code == CLI_YES ? choose_path(c, "keys", s, "keys", s->keys) : code;
+    return code == CLI_YES ? check_plain(c, "--keys", s->keys) : code;
+}
+
+static int choose_tls(const cli *c, serve *s)
+{
+    const char *cert = cli_get(c, "tls"), *key = cli_get_second(c, "tls");
+    char real[PATH_MAX];
+    if (cert == NULL) {
+        if (s->listen.loopback) {
+            return CLI_YES;
+        }
+        return cli_wrong(
+            c,
+            "plain http on %s would send passwords and cookies in clear for all to read: give --tls CERT "
+            "KEY, or listen on 127.0.0.1 behind a server that has TLS",
+            s->listen.host);
+    }
+    if (realpath(cert, real) == NULL || !serve_path(s->cert, "%s", real)) {
+        return cli_wrong(c, "--tls %s: %s", cert, strerror(errno));
+    }
+    if (realpath(key, real) == NULL || !serve_path(s->key, "%s", real)) {
+        return cli_wrong(c, "--tls %s: %s", key, strerror(errno));
+    }
+    int code = check_plain(c, "--tls CERT", s->cert);
+    return code == CLI_YES ? check_plain(c, "--tls KEY", s->key) : code;
+}
+
+static int choose_apps(const cli *c, serve *s)
+{
+    const char *text;
+    for (size_t at = 0; (text = cli_next(c, "app", &at)) != NULL;) {
+        if (s->apps_n == SERVE_APPS_MAX) {
+            return cli_wrong(c, "more than %d --app", SERVE_APPS_MAX);
+        }
+        int code = serve_app(c, text, &s->apps[s->apps_n++]);
+        if (code != CLI_YES) {
+            return code;
+        }
+    }
+    return CLI_YES;
+}
+
+static int choose_workers(const cli *c, serve *s)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    s->workers = cpus < 1 ? 1 : cpus > WORKERS_MAX ? WORKERS_MAX : cpus;
+    return cli_get_number(c, "workers", 1, 64, &s->workers);
+}
+
+static int choose(const cli *c, serve *s)
+{
+    const char *listen = cli_get(c, "listen");
+    if (cli_has(c, "share")) {
+        return cli_wrong(c, "--share: this version has no sharing presets; --store says who remembers "
+                            "sessions, and lmdb:PATH "
+                            "(on disk, the default) and memory: (gone with the gateway) are what there is");
+    }
+    s->split = cli_has(c, "split");
+    s->keep = cli_has(c, "keep");
+    int code = serve_listen(c, listen != NULL ? listen : "127.0.0.1:8080", &s->listen);
+    code = code == CLI_YES ? choose_tls(c, s) : code;
+    code = code == CLI_YES ? choose_apps(c, s) : code;
+    code = code == CLI_YES ? choose_workers(c, s) : code;
+    code = code == CLI_YES ? serve_choose_dir(c, s) : code;
+    code = code == CLI_YES ? check_plain(c, "--dir", s->dir) : code;
+    code = code == CLI_YES ? choose_stores(c, s) : code;
+    code = code == CLI_YES ? serve_find_nginx(c, s) : code;
+    return code == CLI_YES ? serve_find_module(c, s) : code;
+}
+
+static void remarks(const serve *s)
+{
+    if (s->cert[0] == '\0') {
+        cli_remark("plain http: the cookie is not marked Secure, so this is for this machine only (--tls "
+                   "CERT KEY for others)");
+    }
+    if (geteuid() == 0) {
+        cli_remark("running as root, workers included; give %s to another user to run as that one", s->dir);
+    }
+    cli_remark("settings, keys and data are in %s; commands: latchkey ... --conf %s/latchkey.conf", s->dir,
+               s->dir);
+}
+
+static int run(cli *c)
+{
+    static serve s;
+    int code = choose(c, &s);
+    code = code == CLI_YES ? serve_make_dir(c, &s) : code;
+    code = code == CLI_YES ? serve_claim(c, &s.listen) : code;
+    code = code == CLI_YES ? serve_write_files(c, &s) : code;
+    if (code != CLI_YES) {
+        return code;
+    }
+    snprintf(s.url, sizeof s.url, "%s://%s:%u", s.cert[0] != '\0' ? "https" : "http", s.listen.host,
+             s.listen.port);
+    remarks(&s);
+    return serve_run(c, &s);
+}
+
+static const cli_option options[] = {
+    {"listen", "ADDRESS", "where to listen (default 127.0.0.1:8080; port 0: any free one)"},
+    {"app", "URL", "the application to pass requests to, http://HOST:PORT; several are taken in turn"},
+    {"store", "URL", "who remembers sessions: lmdb:PATH or memory: (default: lmdb in DIR)"},
+    {"accounts", "URL", "the database of users: sqlite:PATH (default: in DIR)"},
+    {"keys", "DIR", "the key files (default: in DIR)"},
+    {"dir", "DIR", "where everything is kept (default: $XDG_STATE_HOME/latchkey or ~/.local/state/latchkey)"},
+    {"tls", "CERT KEY", "serve https with this certificate chain and key"},
+    {"split", NULL, "run login and pages in an nginx of their own, behind DIR/api.sock"},
+    {"workers", "N", "nginx workers (default: one per CPU, at most 4)"},
+    {"keep", NULL, "use the nginx.conf and latchkey.conf that are in DIR as they are"},
+    {"nginx", "PROGRAM", "the nginx to run (default: the one installed)"},
+    {"share", "WAY", "refused: there are no sharing presets in this version"},
+    {0},
+};
+
+const cli_command cli_serve_commands[] = {
+    {"serve", NULL, "", 0, 0, options,
+     "Run the whole gateway in the foreground: nginx, accounts, sessions, pages",
+     "Writes DIR/nginx.conf and DIR/latchkey.conf and runs nginx on them: as any user, without touching the "
+     "system's\n"
+     "nginx. SIGTERM and SIGINT stop it cleanly, SIGHUP reloads, SIGUSR1 reopens the logs. Its exit status "
+     "is nginx's.\n"
+     "Plain http is served on loopback addresses only; the cookie is then named latchkey and not marked "
+     "Secure.",
+     "latchkey serve --app http://127.0.0.1:3000", run},
+    {0},
+};

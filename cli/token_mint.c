@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * token_mint.c - latchkey token mint: tokens for robots, tests and other services.
+ */
+#include "token.h"
+#include <latchkey/base64url.h>
+#include <string.h>
+
+#define PARAMS_MAX 2048
+#define ID_BYTES 16
+
+const cli_option cli_token_mint_options[] = {
+    {"kind", "KIND", "jwt (default) or simple: uid.time.expires.params.kid.sign"},
+    {"user", "USER", "whom it is for: put in as it is"},
+    {"account", NULL, "USER is the name of an account: its id, name and roles are put in"},
+    {"ttl", "TIME", "how long it is good, such as 1h (default: as in the settings)"},
+    {"scope", "SCOPES", "what it may do, with spaces between; without it, all its user may"},
+    {"roles", "ROLES", "roles, with spaces between"},
+    {"realm", "REALM", "the account system (default: the one of the settings)"},
+    {"aud", "AUDIENCE", "jwt: who it is meant for (default: as in the settings)"},
+    {"iss", "ISSUER", "jwt: who made it (default: as in the settings)"},
+    {"alg", "ALG", "jwt: HS256, ES256, RS256 or EdDSA (default: as in the settings)"},
+    {"typ", "TYPE", "jwt: its typ (default at+jwt, the one the gateway accepts)"},
+    {"param", "NAME=VALUE", "simple: a fixed parameter; may be given more than once"},
+    {"no-session", NULL, "name no session: it cannot be revoked alone"},
+    {0},
+};
+
+/* Everything a token is made of, and the memory behind it. */
+typedef struct minting {
+    bool simple;
+    lk_alg alg;
+    lk_claims claims;
+    lk_user user;
+    char public_id[LK_PUBLIC_ID_LEN + 1];
+    char token_id[LK_BASE64URL_LEN(ID_BYTES) + 1];
+    uint8_t params_memory[PARAMS_MAX];
+    lk_buf params;
+} minting;
+
+static lk_view option_or(const cli *c, const char *name, const char *fallback)
+{
+    const char *value = cli_get(c, name);
+    return lk_view_of(value != NULL ? value : fallback);
+}
+
+static int choose_kind(const cli *c, minting *m)
+{
+    const char *kind = cli_get(c, "kind");
+    m->simple = kind != NULL && strcmp(kind, "simple") == 0;
+    if (kind != NULL && !m->simple && strcmp(kind, "jwt") != 0) {
+        return cli_wrong(c, "--kind %s: choose jwt or simple", kind);
+    }
+    static const char *const of_jwt[] = {"aud", "iss", "alg", "typ"};
+    for (size_t i = 0; m->simple && i < sizeof of_jwt / sizeof of_jwt[0]; i++) {
+        if (cli_has(c, of_jwt[i])) {
+            return cli_wrong(c, "a simple token has no --%s; that is for --kind jwt", of_jwt[i]);
+        }
+    }
+    if (!m->simple && cli_has(c, "param")) {
+        return cli_wrong(c, "--param is for --kind simple");
+    }
+    return cli_get(c, "user") != NULL ? CLI_YES : cli_wrong(c, "missing --user");
+}
+
+static int choose_times(const cli *c, const cli_place *place, minting *m)
+{
+    int64_t ttl = m->simple ? place->settings.token_ttl_s : place->settings.jwt_ttl_s;
+    int code = cli_get_duration(c, "ttl", &ttl);
+    if (code != CLI_YES) {
+        return code;
+    }
+    if (ttl < 1) {
+        return cli_wrong(c, "--ttl must be at least a second");
+    }
+    m->claims.issued_s = lk_now_s(lk_env_system());
+    m->claims.expires_s = m->claims.issued_s + ttl;
+    return CLI_YES;
+}
+
+static int choose_user(const cli *c, cli_place *place, minting *m)
+{
+    m->claims.user = lk_view_of(cli_get(c, "user"));
+    m->claims.realm = cli_realm(c, place);
+    m->claims.roles = lk_view_of(cli_get(c, "roles"));
+    m->claims.scope = lk_view_of(cli_get(c, "scope"));
+    if (!cli_has(c, "account")) {
+        return CLI_YES;
+    }
+    int code = cli_place_add(c, CLI_ACCOUNTS, place);
+    if (code == CLI_YES) {
+        code = cli_user_find(c, place, cli_get(c, "user"), &m->user);
+    }
+    if (code != CLI_YES) {
+        return code;
+    }
+    if (m->user.state != LK_USER_ENABLED) {
+        return cli_no(c, LK_REASON_BANNED, "user %s is disabled", m->user.name);
+    }
+    m->claims.user = lk_view_of(m->user.id);
+    m->claims.name = lk_view_of(m->user.name);
+    m->claims.roles = cli_has(c, "roles") ? m->claims.roles : lk_view_of(m->user.roles);
+    return CLI_YES;
+}
+
+/* A session of its own, that no record stands behind: its name is what a cut-off can hit. */
+static int choose_ids(const cli *c, minting *m)
+{
+    uint8_t id[ID_BYTES];
+    lk_buf text = lk_buf_over(m->token_id, sizeof m->token_id);
+    if (lk_random(lk_env_system(), m->claims.session.bytes, LK_SESSION_KEY_LEN) != LK_OK ||
+        lk_random(lk_env_system(), id, sizeof id) != LK_OK) {
+        return cli_fault(c, "no randomness");
+    }
+    lk_base64url_encode(lk_view_make(id, sizeof id), &text);
+    m->claims.id = lk_buf_view(&text);
+    m->claims.has_session = !cli_has(c, "no-session");
+    lk_public_id_write(&m->claims.session, m->public_id);
+    return CLI_YES;
+}
+
+static void add_param(minting *m, const char *name, lk_view value)
+{
+    if (value.len == 0) {
+        return;
+    }
+    lk_buf_add_printf(&m->params, "%s%s=", m->params.len > 0 ? "," : "", name);
+    lk_buf_add(&m->params, value);
+}
+
+/* A comma inside a value would be read back as the start of the next parameter. */
+static int take_params(const cli *c, minting *m)
+{
+    const char *text;
+    for (size_t at = 0; (text = cli_next(c, "param", &at)) != NULL;) {
+        const char *equals = strchr(text, '=');
+        if (equals == NULL || equals == text || strchr(text, ',') != NULL) {
+            return cli_wrong(c, "--param %s: expected NAME=VALUE without commas", text);
+        }
+        lk_buf_add_text(&m->params, m->params.len > 0 ? "," : "");
+        lk_buf_add_text(&m->params, text);
+    }
+    add_param(m, "name", m->claims.name);
+    add_param(m, "realm", m->claims.realm);
+    add_param(m, "roles", m->claims.roles);
+    add_param(m, "scope", m->claims.scope);
+    add_param(m, "sid", m->claims.has_session ? lk_view_of(m->public_id) : (lk_view){0});
+    m->claims.params = lk_buf_view(&m->params);
+    return m->params.full ? cli_wrong(c, "the parameters are too long") : CLI_YES;
+}
+
+static int choose_jwt(const cli *c, const cli_place *place, minting *m)
+{
+    const char *alg = cli_get(c, "alg");
+    m->alg = place->settings.jwt_alg;
+    if (alg != NULL && lk_alg_of(lk_view_of(alg), &m->alg) != LK_OK) {
+        return cli_wrong(c, "--alg %s: choose HS256, ES256, RS256 or EdDSA", alg);
+    }
+    m->claims.issuer = option_or(c, "iss", place->settings.jwt_issuer);
+    m->claims.audience = option_or(c, "aud", place->settings.jwt_audience);
+    return CLI_YES;
+}
+
+static int mint(const cli *c, const cli_place *place, const minting *m)
+{
+    static uint8_t memory[LK_CREDENTIAL_MAX + 2];
+    lk_buf out = lk_buf_over(memory, LK_CREDENTIAL_MAX);
+    lk_status status =
+        m->simple ? lk_token_mint(place->ring, &m->claims, &out)
+                  : lk_jwt_mint(place->ring, m->alg, &m->claims, option_or(c, "typ", "at+jwt"), &out);
+    if (status != LK_OK) {
+        const lk_note note = {"a text in it is too long, or has characters a token cannot carry"};
+        return cli_answer(c, status, "no token was made", status == LK_FAULT ? NULL : &note);
+    }
+    if (c->json) {
+        json_t *object = json_object();
+        cli_set_text(object, "token", lk_buf_view(&out));
+        cli_set_text(object, "kind", m->simple ? LK_VIEW("simple") : LK_VIEW("jwt"));
+        cli_set_number(object, "issued", m->claims.issued_s);
+        cli_set_number(object, "expires", m->claims.expires_s);
+        cli_set_text(object, "session", m->claims.has_session ? lk_view_of(m->public_id) : (lk_view){0});
+        return cli_print_record(c, object, NULL);
+    }
+    memory[out.len] = '\n';
+    return cli_write(c, lk_view_make(memory, out.len + 1));
+}
+
+int cli_token_mint(cli *c)
+{
+    static minting m;
+    cli_place place;
+    m.params = lk_buf_over(m.params_memory, sizeof m.params_memory);
+    int code = choose_kind(c, &m);
+    if (code == CLI_YES) {
+        code = cli_place_open(c, CLI_KEYS, &place);
+    }
+    if (code != CLI_YES) {
+        return code;
+    }
+    code = choose_times(c, &place, &m);
+    code = code == CLI_YES ? choose_user(c, &place, &m) : code;
+    code = code == CLI_YES ? choose_ids(c, &m) : code;
+    code = code == CLI_YES && m.simple ? take_params(c, &m) : code;
+    code = code == CLI_YES && !m.simple ? choose_jwt(c, &place, &m) : code;
+    code = code == CLI_YES ? mint(c, &place, &m) : code;
+    cli_place_close(&place);
+    return code;
+}
