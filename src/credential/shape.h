@@ -16,6 +16,9 @@
  * however many: a text of nothing but dots costs no more than any other (CVE-2025-30204). */
 size_t lk__split_dots(lk_view text, lk_view *parts, size_t max);
 
+/* Is the first thing in checked JSON a `{`? */
+bool lk__is_json_object(lk_view json);
+
 bool lk__has_session_id_shape(lk_view text);
 
 /* Is V UTF-8 without control characters? What a token says ends up in headers, logs and lists, where a line

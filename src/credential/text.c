@@ -61,3 +61,12 @@ bool lk__is_clean_text(lk_view v)
     }
     return true;
 }
+
+bool lk__is_json_object(lk_view json)
+{
+    size_t i = 0;
+
+    while (i < json.len && (json.p[i] == ' ' || json.p[i] == '\t' || json.p[i] == '\n' || json.p[i] == '\r'))
+        i++;
+    return i < json.len && json.p[i] == '{';
+}
