@@ -6,6 +6,14 @@
 #include "output.h"
 #include <latchkey/json.h>
 #include <stdio.h>
+#include <string.h>
+
+/* The note of the reader begins with the place in words; here the place is said by its numbers. */
+static const char *what_is_wrong(const lk_note *note)
+{
+    const char *colon = strncmp(note->text, "line ", 5) == 0 ? strstr(note->text, ": ") : NULL;
+    return colon != NULL ? colon + 2 : note->text;
+}
 
 static int check(cli *c)
 {
@@ -26,14 +34,14 @@ static int check(cli *c)
     if (status == LK_FAULT) {
         return cli_answer(c, status, "standard input", &note);
     }
-    fprintf(stderr, "%u:%u: %s\n", place.line, place.column, note.text);
+    fprintf(stderr, "%u:%u: %s\n", place.line, place.column, what_is_wrong(&note));
     if (c->json) {
         json_t *answer = json_object();
         cli_set_flag(answer, "valid", false);
         cli_set_number(answer, "line", place.line);
         cli_set_number(answer, "column", place.column);
         cli_set_number(answer, "offset", (int64_t)place.offset);
-        cli_set_text(answer, "error", lk_view_of(note.text));
+        cli_set_text(answer, "error", lk_view_of(what_is_wrong(&note)));
         (void)cli_print_record(c, answer, NULL);
     }
     return CLI_NO;

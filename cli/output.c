@@ -123,7 +123,9 @@ int cli_done(const cli *c, json_t *object, const char *format, ...)
 
 int cli_write(const cli *c, lk_view bytes)
 {
-    (void)fwrite(bytes.p, 1, bytes.len, stdout);
+    if (bytes.len > 0) {
+        (void)fwrite(bytes.p, 1, bytes.len, stdout);
+    }
     return flush_all(c);
 }
 

@@ -127,7 +127,8 @@ static void ended(run *r, child *nginx, int status)
     nginx->status = status;
     int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     if (nginx->asked) {
-        /* Asked before it had its handlers, nginx dies of the question itself: that is a stop like any other. */
+        /* Asked before it had its handlers, nginx dies of the question itself: that is a stop like any other.
+         */
         bool of_asking = WIFSIGNALED(status) && (WTERMSIG(status) == SIGQUIT || WTERMSIG(status) == SIGTERM);
         r->code = r->code == 0 && !of_asking ? code : r->code;
         return;

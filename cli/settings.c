@@ -5,6 +5,7 @@
 #include "output.h"
 #include <latchkey/account.h>
 #include <latchkey/store.h>
+#include <stdio.h>
 
 static int check(cli *c)
 {
@@ -32,10 +33,20 @@ static int check(cli *c)
     return cli_done(c, object, "%s: all settings are right", file);
 }
 
+/* As nginx documents a directive: the lines are too long for a table. */
+static int print_settings(const cli *c)
+{
+    const lk_setting *setting;
+    for (size_t i = 0; (setting = lk_setting_at(i)) != NULL; i++) {
+        const char *initial = setting->initial[0] != '\0' ? setting->initial : "none";
+        printf("%s %s;\n    Default: %s\n    %s\n", setting->name, setting->syntax, initial,
+               setting->summary);
+    }
+    return cli_write(c, (lk_view){0});
+}
+
 static int list(cli *c)
 {
-    static const cli_column columns[] = {
-        {"name", "NAME", CLI_TEXT}, {"syntax", "SYNTAX", CLI_TEXT}, {"default", "DEFAULT", CLI_TEXT}, {0}};
     json_t *object = json_object(), *rows = json_array();
     const lk_setting *setting;
     for (size_t i = 0; (setting = lk_setting_at(i)) != NULL; i++) {
@@ -47,7 +58,11 @@ static int list(cli *c)
         (void)json_array_append_new(rows, row);
     }
     (void)json_object_set_new(object, "settings", rows);
-    return cli_print_table(c, object, "settings", columns, "There are no settings.");
+    if (c->json) {
+        return cli_print_record(c, object, NULL);
+    }
+    json_decref(object);
+    return print_settings(c);
 }
 
 const cli_command cli_settings_commands[] = {

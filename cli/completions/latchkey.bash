@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Completion for bash. The words come from `latchkey help --words`, which reads the table of commands.
+
+_latchkey()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=() word group='' verb='' i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        [[ $word == -* ]] && break
+        if [[ -z $group ]]; then group=$word; elif [[ -z $verb ]]; then verb=$word; fi
+    done
+    case $previous in
+        --conf | --jwk | --dir | --keys | --tls | --nginx)
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            return ;;
+        --alg) words=(HS256 ES256 RS256 EdDSA) ;;
+        --level) words=(all realm role client user device family session) ;;
+        --reason) words=(revoked kicked banned replaced) ;;
+        --kind) words=(jwt simple) ;;
+        *) mapfile -t words < <("${COMP_WORDS[0]}" help --words ${group:+"$group"} ${verb:+"$verb"} 2>/dev/null) ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$current")
+}
+complete -F _latchkey latchkey
