@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * issue.c - handing out what a login made: a cookie, or a token in the body, never both.
+ */
+#include "service/call.h"
+#include "service/text.h"
+
+bool lk__issue_is_safe(lk__call *c)
+{
+    bool https = lk_view_equal(c->req->scheme, LK_VIEW("https"));
+    if (!c->s->settings->cookie_secure || https)
+        return true;
+    /* SECURITY-RULES 43: what is meant for https is never sent over http, where everybody on the way reads
+     * it, password included. The browser would drop the Secure cookie anyway, and nobody would know why. */
+    lk__answer_problem(
+        c, LK_PROBLEM_INSECURE_TRANSPORT,
+        LK_VIEW("This site's cookie is Secure, but the request came over plain http. Use https; "
+                "behind a proxy that ends TLS, let it tell the scheme; for a trial on this "
+                "machine set latchkey_cookie latchkey secure=off."));
+    return false;
+}
+
+lk_view lk__agent_kept(lk__call *c)
+{
+    lk_buf out = lk__arena_buf(c->arena, LK_AGENT_MAX);
+    lk__ascii_add(&out, c->req->user_agent, LK_AGENT_MAX);
+    return lk_buf_view(&out);
+}
+
+void lk__json_user(lk_buf *out, lk_view id, lk_view name, lk_view roles)
+{
+    lk_view word;
+    bool first = true;
+    lk_buf_add_text(out, "{\"id\":");
+    lk__json_add(out, id);
+    lk_buf_add_text(out, ",\"name\":");
+    lk__json_add(out, name);
+    lk_buf_add_text(out, ",\"roles\":[");
+    while (lk_words_next(&roles, &word)) {
+        if (!first)
+            lk_buf_add_byte(out, ',');
+        lk__json_add(out, word);
+        first = false;
+    }
+    lk_buf_add_text(out, "]}");
+}
+
+static void answer_json(lk__call *c, const lk__issue *want, const lk_issued *issued)
+{
+    char public_id[LK_PUBLIC_ID_LEN + 1];
+    lk_buf body = lk__arena_buf(c->arena, 4096 + issued->len);
+    lk_public_id_write(&issued->key, public_id);
+    lk_buf_add_text(&body, "{\"user\":");
+    lk__json_user(&body, lk_view_of(want->user->id), lk_view_of(want->user->name),
+                  lk_view_of(want->user->roles));
+    lk_buf_add_printf(&body, ",\"session\":{\"public_id\":\"%s\",\"created\":", public_id);
+    lk_buf_add_i64(&body, issued->created_s);
+    lk_buf_add_text(&body, ",\"expires\":");
+    lk_buf_add_i64(&body, issued->expires_s);
+    lk_buf_add_text(&body, ",\"idle_expires\":");
+    lk_buf_add_i64(&body, issued->ends_s);
+    lk_buf_add_byte(&body, '}');
+    /* Where the carrier is a cookie the credential is in no body, so that no script can read it. */
+    if (want->carrier == LK_CARRIER_HEADER) {
+        lk_buf_add_text(&body, ",\"token\":");
+        lk__json_add(&body, lk_view_make(issued->text, issued->len));
+        lk_buf_add_text(&body, ",\"token_type\":\"Bearer\",\"expires_in\":");
+        lk_buf_add_i64(&body, issued->expires_s - c->now_ms / 1000);
+    }
+    lk_buf_add_byte(&body, '}');
+    lk__answer(c, 200, "application/json", &body);
+}
+
+/* The cookie of a fresh login. What cannot be carried is ended again: nobody could ever use it. */
+static bool carry_by_cookie(lk__call *c, const lk__issue *want, const lk_issued *issued)
+{
+    lk_status status = lk__answer_session_cookie(c, issued, want->remember);
+    if (status == LK_OK)
+        return true;
+    if (lk_guard_end(c->s->guard, lk_view_of(want->user->realm), &issued->key, LK_REASON_REVOKED) != LK_OK ||
+        lk__arena_failed(c->arena))
+        lk__answer_unavailable(c);
+    else
+        lk__answer_problem(
+            c, LK_PROBLEM_RULE_BROKEN,
+            LK_VIEW("this credential does not fit into a cookie of 4096 bytes; ask for carrier "
+                    "header"));
+    return false;
+}
+
+bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
+{
+    lk_issued issued;
+    lk_login login = {.user = lk_view_of(want->user->id),
+                      .name = lk_view_of(want->user->name),
+                      .realm = lk_view_of(want->user->realm),
+                      .roles = lk_view_of(want->user->roles),
+                      .scope = want->scope,
+                      .device = want->device,
+                      .agent = lk__agent_kept(c),
+                      .address = c->req->address,
+                      .remember = want->remember};
+    lk_status status = lk__arena_failed(c->arena)
+                           ? LK_FAULT
+                           : lk_guard_issue(c->s->guard, want->kind, &login,
+                                            c->id->has_session ? c->id : NULL, &issued, NULL);
+    if (status != LK_OK) {
+        lk__answer_unavailable(c);
+        return false;
+    }
+    bool good = want->carrier != LK_CARRIER_COOKIE || carry_by_cookie(c, want, &issued);
+    if (good && c->page)
+        lk__answer_redirect(c, 303, return_to);
+    else if (good)
+        answer_json(c, want, &issued);
+    lk_issued_wipe(&issued);
+    return good;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * login.c - POST /login, and its page.
+ */
+#include "service/call.h"
+
+#define DEVICE_ID_MAX 64
+#define DEVICE_LABEL_MAX 128
+
+static void broken(lk__call *c, const char *rule)
+{
+    lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk_view_of(rule));
+}
+
+static bool read_kind(lk__call *c, lk_kind *kind)
+{
+    lk_view word = {0};
+    lk_status status = lk__body_text(c, LK_VIEW("credential"), &word);
+    *kind = LK_KIND_SESSION_ID;
+    if (status == LK_MISS || lk_view_equal(word, LK_VIEW("session")))
+        return true;
+    if (status == LK_OK && lk_kind_of(word, kind) == LK_OK)
+        return true;
+    broken(c, "credential is one of session, token and jwt");
+    return false;
+}
+
+/* Unless told otherwise a session rides in a cookie, a token in a header: that is what each is for. */
+static bool read_carrier(lk__call *c, lk_kind kind, lk_carrier *carrier)
+{
+    lk_view word = {0};
+    lk_status status = lk__body_text(c, LK_VIEW("carrier"), &word);
+    *carrier = kind == LK_KIND_SESSION_ID ? LK_CARRIER_COOKIE : LK_CARRIER_HEADER;
+    if (status == LK_MISS)
+        return true;
+    if (status == LK_OK && lk_carrier_of(word, carrier) == LK_OK)
+        return true;
+    broken(c, "carrier is cookie or header");
+    return false;
+}
+
+static bool is_short_text(lk_view v, size_t max)
+{
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.p[i] < 0x20 || v.p[i] == 0x7f)
+            return false;
+    }
+    return v.len <= max;
+}
+
+/* A member of the device object, as text. */
+static bool device_text(lk__call *c, lk_view device, lk_view name, size_t max, lk_view *out)
+{
+    lk_json_item item;
+    if (lk_json_get(device, name, &item) != LK_OK || item.type == LK_JSON_NULL)
+        return true;
+    lk_buf text = lk__arena_buf(c->arena, item.value.len);
+    if (item.type != LK_JSON_STRING || lk_json_string(item.value, &text) != LK_OK)
+        return false;
+    *out = lk_buf_view(&text);
+    return is_short_text(*out, max);
+}
+
+/* device {id, label, class}: the id is kept with the session, so that cut-offs can name the device. */
+static bool read_device(lk__call *c, lk_view *id)
+{
+    lk_view device = {0}, label = {0}, class = {0};
+    lk_status status = lk__body_object(c, LK_VIEW("device"), &device);
+    if (status == LK_MISS)
+        return true;
+    if (status == LK_OK && device_text(c, device, LK_VIEW("id"), DEVICE_ID_MAX, id) &&
+        device_text(c, device, LK_VIEW("label"), DEVICE_LABEL_MAX, &label) &&
+        device_text(c, device, LK_VIEW("class"), DEVICE_ID_MAX, &class))
+        return true;
+    broken(c, "device is an object of id (at most 64 bytes), label (at most 128) and class (at most 64)");
+    return false;
+}
+
+static bool read_wish(lk__call *c, lk__issue *want)
+{
+    if (lk__body_flag(c, LK_VIEW("remember"), &want->remember) == LK_REFUSED) {
+        broken(c, "remember is true or false");
+        return false;
+    }
+    if (!read_device(c, &want->device))
+        return false;
+    if (c->page) {
+        want->kind = LK_KIND_SESSION_ID;
+        want->carrier = LK_CARRIER_COOKIE;
+        return true;
+    }
+    return read_kind(c, &want->kind) && read_carrier(c, want->kind, &want->carrier);
+}
+
+static void refuse_login(lk__call *c, lk_view name)
+{
+    lk_guard_count(c->s->guard, LK_COUNT_LOGINS_FAILED);
+    lk__audit(c, "login_failed", LK_REASON_BAD_CREDENTIALS, 401, lk__audit_name(c, name), NULL);
+    lk__answer_reason(c, 401, LK_REASON_BAD_CREDENTIALS, (lk_view){0});
+}
+
+static void throttle_login(lk__call *c, lk_view name, int64_t retry_after_s)
+{
+    lk_guard_count(c->s->guard, LK_COUNT_THROTTLED);
+    lk__audit(c, "throttled", LK_REASON_THROTTLED, 429, lk__audit_name(c, name), NULL);
+    lk__answer_retry_after(c, retry_after_s);
+    lk__answer_reason(c, 429, LK_REASON_THROTTLED, (lk_view){0});
+}
+
+/* Check name and password; answers itself and gives false unless they are right. */
+static bool check_password(lk__call *c, lk_view name, lk_view password, lk_user *user)
+{
+    int64_t retry_after_s = 1;
+    switch (lk_accounts_login(c->s->accounts, lk_view_of(c->s->settings->realm), name, password,
+                              c->req->address, user, &retry_after_s)) {
+    case LK_OK:
+        return true;
+    case LK_MISS:
+    case LK_STALE:
+    case LK_REFUSED:
+        refuse_login(c, name);
+        return false;
+    case LK_FULL:
+        throttle_login(c, name, retry_after_s);
+        return false;
+    case LK_FAULT:
+        break;
+    }
+    lk__answer_unavailable(c);
+    return false;
+}
+
+void lk__login(lk__call *c)
+{
+    lk_view name, password;
+    lk_user user;
+    lk__issue want = {.user = &user};
+    if (!lk__issue_is_safe(c) || !lk__body_need(c, LK_VIEW("username"), &name) ||
+        !lk__body_need(c, LK_VIEW("password"), &password) || !read_wish(c, &want))
+        return;
+    lk_view return_to = lk__page_return(c);
+    if (return_to.len == 0)
+        return_to = lk__path(c, "/account");
+    if (!check_password(c, name, password, &user) || !lk__issue_and_answer(c, &want, return_to))
+        return;
+    lk_guard_count(c->s->guard, LK_COUNT_LOGINS);
+    lk__audit(c, "login", LK_REASON_NONE, c->res->status, lk_view_of(user.id), NULL);
+}
+
+/* What every showing of the form has: where to go on, and whether one can register. */
+static void form_scope(lk__call *c, lk__scope *scope)
+{
+    lk_view return_to = lk__page_return(c);
+    lk__scope_text(scope, "return", return_to);
+    lk__scope_text(scope, "form_path", lk__path(c, "/login"));
+    if (c->s->settings->registration)
+        lk__scope_text(scope, "register_path", lk__page_link(c, "/register", return_to));
+}
+
+void lk__login_page(lk__call *c)
+{
+    lk__scope scope = {.n = 0};
+    form_scope(c, &scope);
+    lk_view notice = lk__query_text(c, LK_VIEW("notice"));
+    lk__scope_flag(&scope, "registered", lk_view_equal(notice, LK_VIEW("registered")));
+    lk__scope_flag(&scope, "signed_out", lk_view_equal(notice, LK_VIEW("signed_out")));
+    lk__scope_flag(&scope, "session_over", lk_view_equal(notice, LK_VIEW("session_over")));
+    lk__page(c, 200, "login", &scope);
+}
+
+void lk__login_again(lk__call *c, int status, const char *word, lk_view detail)
+{
+    lk__scope scope = {.n = 0};
+    lk_view name = {0};
+    form_scope(c, &scope);
+    if (lk__body_text(c, LK_VIEW("username"), &name) != LK_OK)
+        name = (lk_view){0};
+    lk__scope_text(&scope, "username", name);
+    lk__scope_text(&scope, "error", lk__page_problem_text(c, word, detail));
+    lk__page(c, status, "login", &scope);
+}

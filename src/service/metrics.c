@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * metrics.c - GET /metrics: the Prometheus text format, version 0.0.4. No label ever names a person.
+ */
+#include "service/call.h"
+
+#include <inttypes.h>
+
+typedef struct series {
+    lk_counter counter;
+    const char *label; /* `result="hit"`, or "" */
+} series;
+
+typedef struct family {
+    const char *name, *help;
+    bool by_store; /* with a label that names the store */
+    series series[4];
+    size_t n;
+} family;
+
+static const family families[] = {
+    {"latchkey_checks_total",
+     "Requests whose visitor was looked up, by verdict.",
+     false,
+     {{LK_COUNT_ALLOWED, "verdict=\"allowed\""},
+      {LK_COUNT_ANONYMOUS, "verdict=\"anonymous\""},
+      {LK_COUNT_REFUSED, "verdict=\"refused\""},
+      {LK_COUNT_UNKNOWN, "verdict=\"unknown\""}},
+     4},
+    {"latchkey_session_lookups_total",
+     "Sessions looked up in the store, by result.",
+     true,
+     {{LK_COUNT_LOOKUP_HIT, "result=\"hit\""},
+      {LK_COUNT_LOOKUP_MISS, "result=\"miss\""},
+      {LK_COUNT_LOOKUP_STALE, "result=\"stale\""},
+      {LK_COUNT_LOOKUP_FAULT, "result=\"fault\""}},
+     4},
+    {"latchkey_token_checks_total",
+     "Signed tokens checked, by whether the signature was computed or remembered.",
+     false,
+     {{LK_COUNT_TOKEN_VERIFIED, "result=\"verified\""}, {LK_COUNT_TOKEN_REMEMBERED, "result=\"remembered\""}},
+     2},
+    {"latchkey_logins_total",
+     "Logins, by result.",
+     false,
+     {{LK_COUNT_LOGINS, "result=\"ok\""},
+      {LK_COUNT_LOGINS_FAILED, "result=\"refused\""},
+      {LK_COUNT_THROTTLED, "result=\"throttled\""}},
+     3},
+    {"latchkey_logouts_total", "Sessions ended by their users.", false, {{LK_COUNT_LOGOUTS, ""}}, 1},
+    {"latchkey_registrations_total", "Accounts registered.", false, {{LK_COUNT_REGISTRATIONS, ""}}, 1},
+    {"latchkey_cutoffs_total", "Cut-offs written.", false, {{LK_COUNT_CUTOFFS, ""}}, 1},
+    {"latchkey_touches_total", "Last-seen times written to the store.", true, {{LK_COUNT_TOUCHES, ""}}, 1},
+    {"latchkey_swept_total", "Sessions removed after their end.", true, {{LK_COUNT_SWEPT, ""}}, 1},
+    {"latchkey_csrf_refusals_total",
+     "Changes refused because they may have come from another site.",
+     false,
+     {{LK_COUNT_CSRF, ""}},
+     1},
+};
+
+static void write_head(lk_buf *out, const char *name, const char *help, const char *type)
+{
+    lk_buf_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_sample(lk_buf *out, const char *name, const char *label, const char *store, uint64_t value)
+{
+    const char *comma = label[0] != '\0' && store != NULL ? "," : "";
+    lk_buf_add_text(out, name);
+    if (store != NULL)
+        lk_buf_add_printf(out, "{%s%sstore=\"%s\"}", label, comma, store);
+    else if (label[0] != '\0')
+        lk_buf_add_printf(out, "{%s}", label);
+    lk_buf_add_printf(out, " %" PRIu64 "\n", value);
+}
+
+static void write_store(lk__call *c, const char *store, lk_buf *out)
+{
+    lk_store_count counts;
+    bool up = lk_store_counts(lk_guard_parts_of(c->s->guard)->store, &counts) == LK_OK;
+    write_head(out, "latchkey_store_up", "Whether the store answers.", "gauge");
+    write_sample(out, "latchkey_store_up", "", store, up ? 1 : 0);
+    if (!up)
+        return;
+    write_head(out, "latchkey_sessions", "Session records held, ended ones that were not swept yet included.",
+               "gauge");
+    write_sample(out, "latchkey_sessions", "", store, counts.sessions);
+    write_head(out, "latchkey_store_bytes", "Bytes in use by the store.", "gauge");
+    write_sample(out, "latchkey_store_bytes", "", store, counts.bytes);
+    write_head(out, "latchkey_sessions_evicted_total", "Live sessions pushed out for want of room.",
+               "counter");
+    write_sample(out, "latchkey_sessions_evicted_total", "", store, counts.evicted);
+}
+
+void lk__metrics(lk__call *c)
+{
+    lk_buf out = lk__arena_buf(c->arena, 16384);
+    const char *store = lk_store_name(lk_guard_parts_of(c->s->guard)->store);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        const family *f = &families[i];
+        write_head(&out, f->name, f->help, "counter");
+        for (size_t k = 0; k < f->n; k++)
+            write_sample(&out, f->name, f->series[k].label, f->by_store ? store : NULL,
+                         lk_guard_counted(c->s->guard, f->series[k].counter));
+    }
+    write_store(c, store, &out);
+    lk__answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+}
