@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey.h - what the files of the nginx module share.
+ *
+ * Who owns what: the master reads the settings, opens keys and the shared
+ * table (main conf, one per configuration).  Each worker opens store, guard,
+ * accounts and service after the fork (runtime, one per process).  Each
+ * request that meets the gate has a context, found again after an internal
+ * redirect.  What blocks runs as a job in a thread pool.
+ */
+#ifndef _NGX_HTTP_LATCHKEY_H_INCLUDED_
+#define _NGX_HTTP_LATCHKEY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_thread_pool.h>
+
+#include <latchkey/service.h>
+#include <shm/table.h>
+
+
+#if !(NGX_THREADS)
+#error "latchkey needs an nginx with thread pools: configure --with-threads"
+#endif
+
+
+/* A request that waits for a thread is answered after this at the latest. */
+#define NGX_HTTP_LATCHKEY_WAIT      60000
+
+/* Remote-User, Remote-Groups, Remote-Name, Latchkey-Session */
+#define NGX_HTTP_LATCHKEY_IDENTITY  4
+
+/* Longest Set-Cookie value of ours: a credential and its attributes. */
+#define NGX_HTTP_LATCHKEY_COOKIE    (LK_ISSUED_MAX + 1024)
+
+/* Longest problem document. */
+#define NGX_HTTP_LATCHKEY_PROBLEM   1024
+
+
+typedef struct ngx_http_latchkey_job_s  ngx_http_latchkey_job_t;
+
+
+/* The shared table outlives a configuration: a reload must find the sessions
+ * of the memory store where they were. */
+typedef struct {
+    ngx_uint_t                   refs;
+    lk_table                    *table;
+    uint64_t                     size;
+    char                         path[LK_PATH_MAX];
+} ngx_http_latchkey_table_t;
+
+
+/* What a location asks for, as it was written. */
+typedef struct {
+    lk_rule                      rule;
+    ngx_uint_t                   anonymous;
+    ngx_str_t                    file;       /* for the sentence of a refusal */
+    ngx_uint_t                   line;
+} ngx_http_latchkey_rule_t;
+
+
+typedef struct {
+    lk_settings                  settings;
+    lk_keyring                  *ring;
+    ngx_http_latchkey_table_t   *shared;
+    ngx_thread_pool_t           *pool;
+    ngx_open_file_t             *audit;      /* NULL: see audit_stderr */
+    ngx_array_t                  rules;      /* ngx_http_latchkey_rule_t * */
+    ngx_str_t                    node;
+    ngx_str_t                    header;     /* latchkey_header, lower case */
+    ngx_int_t                    request_id; /* index of $request_id */
+    unsigned                     audit_stderr:1;
+    unsigned                     keys_given:1;
+    unsigned                     used:1;     /* a location needs the module */
+    unsigned                     enabled:1;
+} ngx_http_latchkey_main_conf_t;
+
+
+typedef struct {
+    ngx_http_latchkey_rule_t    *rule;       /* NULL until merged */
+    ngx_thread_pool_t           *pool;       /* of latchkey_api */
+    ngx_flag_t                   csrf;
+    ngx_uint_t                   on_unknown;
+    ngx_uint_t                   api;
+} ngx_http_latchkey_loc_conf_t;
+
+
+/* What is known about one request (a sub-request has its own).  It lives in a
+ * pool cleanup, because internal redirects and named locations wipe r->ctx. */
+typedef struct {
+    ngx_http_request_t          *request;
+    ngx_http_latchkey_rule_t    *rule;       /* the one it was let through by */
+    ngx_table_elt_t             *headers;    /* ours, in r->headers_in */
+    ngx_http_latchkey_job_t     *job;        /* what it waits for */
+
+    ngx_str_t                    user;
+    ngx_str_t                    name;
+    ngx_str_t                    realm;
+    ngx_str_t                    roles;
+    ngx_str_t                    scope;
+    ngx_str_t                    session;    /* public id */
+    ngx_str_t                    set_cookie; /* waits for the header filter */
+    ngx_str_t                    body;       /* of a call to the API */
+    lk_reason                    reason;
+
+    unsigned                     no_store:1;
+    unsigned                     own_answer:1; /* the API wrote the headers */
+    unsigned                     issued:1;   /* an anonymous session was made */
+    unsigned                     tried:1;    /* ... or could not be */
+    unsigned                     too_large:1;
+} ngx_http_latchkey_ctx_t;
+
+
+/* One per process, made after the fork.  A member that could not be opened is
+ * NULL, and what needs it answers 503 until a later try succeeds. */
+typedef struct {
+    ngx_http_latchkey_main_conf_t  *conf;
+    lk_store                    *store;
+    lk_guard                    *guard;
+    lk_accounts                 *accounts;
+    lk_service                  *service;
+
+    ngx_queue_t                  waiting;    /* jobs that hash a password */
+    ngx_uint_t                   waiting_n;
+    ngx_uint_t                   hashing;    /* 1 while one is in a thread */
+} ngx_http_latchkey_runtime_t;
+
+
+/* Blocking work for one request.  The job owns copies of all it needs, so
+ * that the request may die first: then `request` is NULL, and the job is freed
+ * when its thread is through.  It is freed exactly once, by the event loop. */
+struct ngx_http_latchkey_job_s {
+    ngx_thread_task_t            task;       /* first: the event leads back */
+    ngx_queue_t                  queue;
+    ngx_event_t                  timer;
+    ngx_http_request_t          *request;
+    ngx_thread_pool_t           *pool;
+
+    /* in a thread of the pool */
+    void                       (*work)(ngx_http_latchkey_job_t *job);
+    /* in the event loop, while the request lives; late: no result */
+    void                       (*done)(ngx_http_request_t *r,
+                                    ngx_http_latchkey_job_t *job,
+                                    ngx_uint_t late);
+    lk_request                   req;
+    lk_response                  res;
+    lk_issued                    issued;
+    lk_status                    status;
+    int64_t                      now_s;
+
+    u_char                      *copies;     /* behind req; wiped */
+    size_t                       copies_len;
+    u_char                      *audit;      /* lines said in the thread */
+    size_t                       audit_len;
+
+    unsigned                     slow:1;     /* hashes a password */
+    unsigned                     waits:1;    /* in the queue */
+    unsigned                     answered:1; /* res must be freed */
+};
+
+
+/* The values of the header fields of one name. */
+typedef struct {
+    lk_view                     *fields;
+    size_t                       n;
+    size_t                       cap;
+    lk_view                      few[4];
+} ngx_http_latchkey_fields_t;
+
+typedef struct {
+    ngx_http_latchkey_fields_t   cookies;
+    ngx_http_latchkey_fields_t   authorization;
+    ngx_http_latchkey_fields_t   header;
+} ngx_http_latchkey_found_t;
+
+
+static ngx_inline lk_view
+ngx_http_latchkey_view(const ngx_str_t *s)
+{
+    return lk_view_make(s->data, s->len);
+}
+
+
+/* ngx_http_latchkey_module.c */
+extern ngx_module_t  ngx_http_latchkey_module;
+
+/* ngx_http_latchkey_settings.c: the directives */
+char *ngx_http_latchkey_setting(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_latchkey_check_settings(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+
+/* ngx_http_latchkey_open.c: what the master opens */
+ngx_int_t ngx_http_latchkey_open_shared(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+void ngx_http_latchkey_make_dirs(ngx_cycle_t *cycle,
+    ngx_http_latchkey_main_conf_t *lmcf);
+
+/* ngx_http_latchkey_runtime.c: what each worker opens, and its upkeep */
+ngx_http_latchkey_runtime_t *ngx_http_latchkey_runtime(void);
+ngx_int_t ngx_http_latchkey_init_process(ngx_cycle_t *cycle);
+void ngx_http_latchkey_exit_process(ngx_cycle_t *cycle);
+
+/* ngx_http_latchkey_headers.c: header fields of the request */
+ngx_int_t ngx_http_latchkey_strip(ngx_http_request_t *r);
+ngx_uint_t ngx_http_latchkey_is_identity(ngx_str_t *name);
+ngx_int_t ngx_http_latchkey_set_identity(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx);
+ngx_int_t ngx_http_latchkey_clear_identity(ngx_http_request_t *r);
+ngx_int_t ngx_http_latchkey_init_headers(void);
+
+/* ngx_http_latchkey_request.c: a request as the core wants to see it */
+ngx_http_latchkey_ctx_t *ngx_http_latchkey_ctx(ngx_http_request_t *r);
+ngx_http_latchkey_ctx_t *ngx_http_latchkey_need_ctx(ngx_http_request_t *r);
+ngx_int_t ngx_http_latchkey_remember(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, const lk_identity *id);
+ngx_int_t ngx_http_latchkey_find(ngx_http_request_t *r,
+    ngx_http_latchkey_found_t *found, lk_presented *presented);
+lk_view ngx_http_latchkey_header(ngx_http_request_t *r, const char *name);
+void ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req);
+
+/* ngx_http_latchkey_gate.c: the decision */
+ngx_int_t ngx_http_latchkey_gate(ngx_http_request_t *r);
+
+/* ngx_http_latchkey_refuse.c: what a refused visitor is told */
+ngx_int_t ngx_http_latchkey_refuse(ngx_http_request_t *r,
+    const lk_identity *id, const lk_rule *rule);
+ngx_int_t ngx_http_latchkey_send_problem(ngx_http_request_t *r,
+    ngx_uint_t status, lk_reason reason);
+u_char *ngx_http_latchkey_secret(ngx_pool_t *pool, size_t len);
+ngx_table_elt_t *ngx_http_latchkey_push_header(ngx_http_request_t *r,
+    const char *name, const char *value, size_t len);
+
+/* ngx_http_latchkey_job.c: the bridge to the thread pool */
+ngx_http_latchkey_job_t *ngx_http_latchkey_job_new(ngx_http_request_t *r);
+ngx_int_t ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job,
+    const lk_request *req);
+ngx_int_t ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job);
+void ngx_http_latchkey_job_leave(ngx_http_latchkey_job_t *job);
+void ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job);
+void ngx_http_latchkey_hear_audit(void *context, lk_view line);
+void ngx_http_latchkey_note_affinity(void);
+
+/* ngx_http_latchkey_anonymous.c: a session for somebody nobody knows */
+ngx_int_t ngx_http_latchkey_anonymous(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx);
+
+/* ngx_http_latchkey_api.c: the content handler */
+ngx_int_t ngx_http_latchkey_api_handler(ngx_http_request_t *r);
+
+/* ngx_http_latchkey_filter.c: header fields of the answer */
+void ngx_http_latchkey_init_filter(void);
+ngx_int_t ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, const lk_issued *issued);
+
+/* ngx_http_latchkey_variables.c */
+ngx_int_t ngx_http_latchkey_add_variables(ngx_conf_t *cf);
+
+/* ngx_http_latchkey_audit.c */
+ngx_int_t ngx_http_latchkey_open_audit(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+void ngx_http_latchkey_write_audit(const u_char *lines, size_t len);
+void ngx_http_latchkey_audit_refusal(ngx_http_request_t *r,
+    const lk_identity *id, int status);
+
+
+#endif /* _NGX_HTTP_LATCHKEY_H_INCLUDED_ */

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey_gate.c - the decision about one request.
+ */
+#include "ngx_http_latchkey.h"
+
+
+static ngx_int_t ngx_http_latchkey_reuse(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf);
+static ngx_int_t ngx_http_latchkey_check(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id);
+static ngx_uint_t ngx_http_latchkey_changes_state(ngx_http_request_t *r);
+static void ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
+    const lk_presented *presented, lk_identity *id);
+static ngx_int_t ngx_http_latchkey_allow(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id);
+static ngx_int_t ngx_http_latchkey_stop(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id);
+
+
+/* Last handler of the PREACCESS phase; see ngx_http_latchkey_add_phases() for
+ * why not of the access phase.  NGX_DECLINED means "go on": it is the answer
+ * for a location without latchkey, and for a request that was let through.  A
+ * request that was refused has got its answer here, or leaves with a status,
+ * and comes back through this gate whatever error_page makes of it. */
+ngx_int_t
+ngx_http_latchkey_gate(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    lk_identity                    id;
+    ngx_http_latchkey_loc_conf_t  *llcf;
+
+    rc = ngx_http_latchkey_strip(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
+
+    if (llcf->api || llcf->rule->rule.mode == LK_MODE_OFF) {
+
+        return ngx_http_latchkey_clear_identity(r) == NGX_OK
+               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_latchkey_reuse(r, llcf);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_latchkey_check(r, llcf, &id);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    switch (id.verdict) {
+
+    case LK_VERDICT_ALLOW:
+        return ngx_http_latchkey_allow(r, llcf, &id);
+
+    case LK_VERDICT_REFUSE:
+    case LK_VERDICT_UNKNOWN:
+        break;
+    }
+
+    return ngx_http_latchkey_stop(r, llcf, &id);
+}
+
+
+/* Was this request let through under this very rule before: by this handler,
+ * before it waited for a thread, or as the main request this one is a part
+ * of?  NGX_OK when it was not; else the answer of the gate. */
+static ngx_int_t
+ngx_http_latchkey_reuse(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf)
+{
+    ngx_http_latchkey_ctx_t  *ctx, *main;
+
+    ctx = ngx_http_latchkey_ctx(r);
+
+    if (ctx != NULL && ctx->job != NULL) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx == NULL || ctx->rule != llcf->rule) {
+
+        if (r == r->main) {
+            return NGX_OK;
+        }
+
+        main = ngx_http_latchkey_ctx(r->main);
+
+        if (main == NULL || main->rule != llcf->rule) {
+            return NGX_OK;
+        }
+
+        ctx = ngx_http_latchkey_need_ctx(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->rule = main->rule;
+        ctx->user = main->user;
+        ctx->name = main->name;
+        ctx->realm = main->realm;
+        ctx->roles = main->roles;
+        ctx->scope = main->scope;
+        ctx->session = main->session;
+        ctx->reason = main->reason;
+    }
+
+    return ngx_http_latchkey_set_identity(r, ctx) == NGX_OK
+           ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_check(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id)
+{
+    lk_presented                  presented;
+    ngx_http_latchkey_found_t     found;
+    ngx_http_latchkey_runtime_t  *rt;
+
+    rt = ngx_http_latchkey_runtime();
+
+    if (rt == NULL || rt->guard == NULL) {
+
+        /* the store could not be opened, and is tried again: nobody knows */
+
+        ngx_memzero(id, sizeof(lk_identity));
+        id->verdict = LK_VERDICT_UNKNOWN;
+        id->reason = LK_REASON_STORE_UNAVAILABLE;
+
+        return NGX_OK;
+    }
+
+    if (ngx_http_latchkey_find(r, &found, &presented) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* The stores there are answer inline, in microseconds; a runtime with any
+     * other is not opened.  This call is where the look-up of a remote store
+     * will put the request aside, as ngx_http_latchkey_anonymous() does. */
+
+    lk_guard_check(rt->guard, &presented, &llcf->rule->rule, id);
+
+    if (id->verdict == LK_VERDICT_ALLOW && llcf->csrf && id->has_session
+        && id->carrier == LK_CARRIER_COOKIE
+        && ngx_http_latchkey_changes_state(r))
+    {
+        ngx_http_latchkey_check_csrf(r, &presented, id);
+    }
+
+    return NGX_OK;
+}
+
+
+/* A WebSocket handshake is a GET that browsers send across sites with cookies
+ * and without asking (RFC 6455 section 10.2): its Origin matters as that of a
+ * POST does. */
+static ngx_uint_t
+ngx_http_latchkey_changes_state(ngx_http_request_t *r)
+{
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS
+                     |NGX_HTTP_TRACE))
+    {
+        return r->headers_in.upgrade != NULL;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
+    const lk_presented *presented, lk_identity *id)
+{
+    lk_status                     status;
+    lk_request                    req;
+    ngx_http_latchkey_runtime_t  *rt;
+
+    rt = ngx_http_latchkey_runtime();
+
+    ngx_http_latchkey_fill_request(r, &req);
+
+    req.presented = *presented;
+
+    if (r->headers_in.upgrade != NULL) {
+        req.method = LK_VIEW("POST");
+    }
+
+    status = lk_csrf_request(rt->guard, &req, id, lk_view_make(NULL, 0));
+
+    switch (status) {
+
+    case LK_OK:
+        return;
+
+    case LK_MISS:
+    case LK_STALE:
+    case LK_REFUSED:
+    case LK_FULL:
+        id->verdict = LK_VERDICT_REFUSE;
+        id->reason = LK_REASON_CSRF;
+        return;
+
+    case LK_FAULT:
+        id->verdict = LK_VERDICT_UNKNOWN;
+        id->reason = LK_REASON_STORE_UNAVAILABLE;
+        return;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_allow(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id)
+{
+    ngx_int_t                 rc;
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    ctx = ngx_http_latchkey_need_ctx(r);
+
+    if (ctx == NULL || ngx_http_latchkey_remember(r, ctx, id) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->rule = llcf->rule;
+
+    if (r == r->main) {
+
+        if (llcf->rule->anonymous && !id->has_session && !id->logged_in) {
+
+            rc = ngx_http_latchkey_anonymous(r, ctx);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        if (id->drop_cookie && !ctx->issued
+            && ngx_http_latchkey_plan_cookie(r, ctx, NULL) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ngx_http_latchkey_set_identity(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_stop(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id)
+{
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    ctx = ngx_http_latchkey_need_ctx(r);
+
+    if (ctx == NULL || ngx_http_latchkey_remember(r, ctx, id) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->rule = NULL;
+
+    /* Unknown is not logged out: only a proven end removes the cookie. */
+
+    if (r == r->main && id->verdict == LK_VERDICT_REFUSE && id->drop_cookie
+        && ngx_http_latchkey_plan_cookie(r, ctx, NULL) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_latchkey_refuse(r, id, &llcf->rule->rule);
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey_module.c - the module as nginx sees it: directives,
+ * configurations and their inheritance, phases.
+ */
+#include "ngx_http_latchkey.h"
+
+
+#define NGX_HTTP_LATCHKEY_COMMANDS_MAX  64
+
+#define NGX_HTTP_LATCHKEY_EVERYWHERE                                          \
+    (NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF                   \
+     |NGX_HTTP_LMT_CONF)
+
+
+static ngx_int_t ngx_http_latchkey_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_latchkey_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_latchkey_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_latchkey_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_latchkey_init_module(ngx_cycle_t *cycle);
+
+
+/* The location directives; the settings of latchkey.conf are added behind
+ * them when the module is loaded, from the core's own table of settings. */
+static ngx_command_t  ngx_http_latchkey_commands
+                                          [NGX_HTTP_LATCHKEY_COMMANDS_MAX] = {
+
+    { ngx_string("latchkey"),
+      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_1MORE,
+      ngx_http_latchkey_rule,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("latchkey_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_latchkey_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("latchkey_csrf"),
+      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_latchkey_loc_conf_t, csrf),
+      NULL },
+
+    { ngx_string("latchkey_on_unknown"),
+      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_TAKE1,
+      ngx_http_latchkey_unknown,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_latchkey_loc_conf_t, on_unknown),
+      NULL },
+
+    { ngx_string("latchkey_node"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_latchkey_main_conf_t, node),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_latchkey_module_ctx = {
+    ngx_http_latchkey_preconfiguration,    /* preconfiguration */
+    ngx_http_latchkey_postconfiguration,   /* postconfiguration */
+
+    ngx_http_latchkey_create_main_conf,    /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_latchkey_create_loc_conf,     /* create location configuration */
+    ngx_http_latchkey_merge_loc_conf       /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_latchkey_module = {
+    NGX_MODULE_V1,
+    &ngx_http_latchkey_module_ctx,         /* module context */
+    ngx_http_latchkey_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_latchkey_init_module,         /* init module */
+    ngx_http_latchkey_init_process,        /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_latchkey_exit_process,        /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* What nginx looks up in a dynamic module. */
+extern ngx_module_t  *ngx_modules[];
+extern char          *ngx_module_names[];
+extern char          *ngx_module_order[];
+
+ngx_module_t  *ngx_modules[] = {
+    &ngx_http_latchkey_module,
+    NULL
+};
+
+char  *ngx_module_names[] = {
+    (char *) "ngx_http_latchkey_module",
+    NULL
+};
+
+/* Header filters run from the last module to the first: standing before the
+ * headers filter, ours sees what `expires` and `add_header` did, and no-store
+ * beside a session cookie is the last word. */
+char  *ngx_module_order[] = {
+    (char *) "ngx_http_latchkey_module",
+    (char *) "ngx_http_headers_filter_module",
+    NULL
+};
+
+
+/* There is one table of settings, and it is the core's.  A setting that does
+ * not fit is left out, which nginx reports as an unknown directive. */
+static void __attribute__((constructor))
+ngx_http_latchkey_add_settings(void)
+{
+    size_t             i;
+    ngx_uint_t         n;
+    ngx_command_t     *cmd;
+    const lk_setting  *setting;
+
+    for (n = 0; ngx_http_latchkey_commands[n].name.len != 0; n++) { /* void */ }
+
+    for (i = 0; n < NGX_HTTP_LATCHKEY_COMMANDS_MAX - 1; i++, n++) {
+        setting = lk_setting_at(i);
+        if (setting == NULL) {
+            break;
+        }
+
+        cmd = &ngx_http_latchkey_commands[n];
+
+        ngx_memzero(cmd, sizeof(ngx_command_t));
+
+        cmd->name.data = (u_char *) setting->name;
+        cmd->name.len = ngx_strlen(setting->name);
+        cmd->type = NGX_HTTP_MAIN_CONF|NGX_CONF_ANY;
+        cmd->set = ngx_http_latchkey_setting;
+        cmd->conf = NGX_HTTP_MAIN_CONF_OFFSET;
+    }
+
+    ngx_memzero(&ngx_http_latchkey_commands[n], sizeof(ngx_command_t));
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_latchkey_runtime() != NULL) {
+
+        /* A worker never reads settings.  A single process does on reload,
+         * but nginx starts neither processes nor thread pools for it, and
+         * the old ones would outlive their configuration. */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "latchkey cannot be reloaded with "
+                           "\"master_process off\": restart instead");
+        return NGX_ERROR;
+    }
+
+    return ngx_http_latchkey_add_variables(cf);
+}
+
+
+/* Put HANDLER where it runs last of its phase: handlers run from the last
+ * registered to the first. */
+static ngx_int_t
+ngx_http_latchkey_last_in_phase(ngx_http_core_main_conf_t *cmcf,
+    ngx_uint_t phase, ngx_http_handler_pt handler)
+{
+    ngx_array_t          *handlers;
+    ngx_http_handler_pt  *h;
+
+    handlers = &cmcf->phases[phase].handlers;
+
+    if (ngx_array_push(handlers) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = handlers->elts;
+    ngx_memmove(&h[1], &h[0], (handlers->nelts - 1) * sizeof(*h));
+    h[0] = handler;
+
+    return NGX_OK;
+}
+
+
+/* Identity headers are removed as early as there is a phase for it.  Requests
+ * that fail while their header is read (400, 414, 494) never reach POST_READ,
+ * and an error page may be a proxied location: they come in by an internal
+ * redirect, at SERVER_REWRITE, or by a named location, at REWRITE.
+ *
+ * The decision is made in PREACCESS, and not in ACCESS, for two reasons.
+ * `satisfy any` would let another access module turn our refusal into a grant
+ * (CVE-2026-24513 is of that kind), and sub-requests skip the access phase:
+ * an SSI include of a protected location would be served.  It is the last of
+ * its phase, so that limit_req, limit_conn and realip have spoken before. */
+static ngx_int_t
+ngx_http_latchkey_add_phases(ngx_conf_t *cf)
+{
+    ngx_uint_t                  i;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static const ngx_uint_t     strip[] = {
+        NGX_HTTP_POST_READ_PHASE,
+        NGX_HTTP_SERVER_REWRITE_PHASE,
+        NGX_HTTP_REWRITE_PHASE
+    };
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (i = 0; i < sizeof(strip) / sizeof(strip[0]); i++) {
+        h = ngx_array_push(&cmcf->phases[strip[i]].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_latchkey_strip;
+    }
+
+    return ngx_http_latchkey_last_in_phase(cmcf, NGX_HTTP_PREACCESS_PHASE,
+                                           ngx_http_latchkey_gate);
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
+
+    if (!lmcf->keys_given && !lmcf->used) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_latchkey_check_settings(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_init_headers() != NGX_OK
+        || ngx_http_latchkey_open_audit(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_open_shared(cf, lmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    lmcf->pool = ngx_thread_pool_add(cf, NULL);
+    if (lmcf->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_latchkey_add_phases(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_latchkey_init_filter();
+
+    lmcf->enabled = 1;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_str_t                       name;
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_latchkey_main_conf_t));
+    if (lmcf == NULL) {
+        return NULL;
+    }
+
+    lk_settings_init(&lmcf->settings);
+
+    if (ngx_array_init(&lmcf->rules, cf->pool, 8,
+                       sizeof(ngx_http_latchkey_rule_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    ngx_str_set(&name, "request_id");
+
+    lmcf->request_id = ngx_http_get_variable_index(cf, &name);
+    if (lmcf->request_id == NGX_ERROR) {
+        return NULL;
+    }
+
+    return lmcf;
+}
+
+
+static void *
+ngx_http_latchkey_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_latchkey_loc_conf_t  *llcf;
+
+    llcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_latchkey_loc_conf_t));
+    if (llcf == NULL) {
+        return NULL;
+    }
+
+    /* rule, pool, api: NULL and 0 */
+
+    llcf->csrf = NGX_CONF_UNSET;
+    llcf->on_unknown = NGX_CONF_UNSET_UINT;
+
+    return llcf;
+}
+
+
+/* The rule is inherited whole or not at all: half of an outer rule beside
+ * half of an inner one would be a rule that nobody wrote. */
+static char *
+ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_latchkey_loc_conf_t  *prev = parent;
+    ngx_http_latchkey_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t      *clcf;
+
+    static ngx_http_latchkey_rule_t  off;    /* LK_MODE_OFF is 0 */
+
+    if (conf->rule == NULL) {
+        conf->rule = prev->rule ? prev->rule : &off;
+    }
+
+    ngx_conf_merge_value(conf->csrf, prev->csrf, 0);
+    ngx_conf_merge_uint_value(conf->on_unknown, prev->on_unknown,
+                              NGX_HTTP_SERVICE_UNAVAILABLE);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && prev->api && clcf->handler == NULL) {
+
+        /* `if` and `limit_except` inside the location of the API */
+
+        conf->api = prev->api;
+        conf->pool = prev->pool;
+        clcf->handler = ngx_http_latchkey_api_handler;
+    }
+
+    if (conf->api) {
+
+        /* The handler counts to LK_BODY_MAX itself and answers 413 in its own
+         * words; a buffer that holds it all keeps passwords off the disk. */
+
+        clcf->client_max_body_size = 0;
+        clcf->client_body_buffer_size = ngx_max(clcf->client_body_buffer_size,
+                                                LK_BODY_MAX);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_latchkey_module);
+
+    if (lmcf == NULL || !lmcf->enabled || ngx_test_config
+        || ngx_process == NGX_PROCESS_SIGNALLER)
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_latchkey_note_affinity();
+    ngx_http_latchkey_make_dirs(cycle, lmcf);
+
+    /* never NGX_ERROR: that would end a master that is only reloading */
+
+    return NGX_OK;
+}

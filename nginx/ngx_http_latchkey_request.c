@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey_request.c - one request as the core wants to see it, and
+ * what the module remembers of it.
+ */
+#include "ngx_http_latchkey.h"
+
+
+static void ngx_http_latchkey_forget(void *data);
+static ngx_int_t ngx_http_latchkey_add_field(ngx_pool_t *pool,
+    ngx_http_latchkey_fields_t *f, ngx_str_t *value);
+
+
+/* The context of R, or NULL.  After an internal redirect r->ctx is empty, and
+ * the pool still knows it. */
+ngx_http_latchkey_ctx_t *
+ngx_http_latchkey_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_latchkey_module);
+
+    if (ctx != NULL) {
+        return ctx->request ? ctx : NULL;
+    }
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+
+        if (cln->handler != ngx_http_latchkey_forget) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
+            ngx_http_set_ctx(r, ctx, ngx_http_latchkey_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_latchkey_ctx_t *
+ngx_http_latchkey_need_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    ctx = ngx_http_latchkey_ctx(r);
+    if (ctx != NULL) {
+        return ctx;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_latchkey_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_latchkey_ctx_t));
+
+    ctx->request = r;
+    cln->handler = ngx_http_latchkey_forget;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_latchkey_module);
+
+    return ctx;
+}
+
+
+/* The request is over, perhaps while a thread still works for it: then the job
+ * goes on alone. */
+static void
+ngx_http_latchkey_forget(void *data)
+{
+    ngx_http_latchkey_ctx_t  *ctx = data;
+
+    if (ctx->job != NULL) {
+        ngx_http_latchkey_job_leave(ctx->job);
+    }
+}
+
+
+/* Keep what variables and headers need of ID: the struct itself is large, and
+ * most of it empty. */
+ngx_int_t
+ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
+    const lk_identity *id)
+{
+    u_char      *p;
+    size_t       len;
+    ngx_uint_t   i, n;
+
+    struct {
+        ngx_str_t   *to;
+        const char  *from;
+    } text[] = {
+        { &ctx->user, id->logged_in ? id->user : "" },
+        { &ctx->name, id->logged_in ? id->name : "" },
+        { &ctx->realm, id->realm },
+        { &ctx->roles, id->logged_in ? id->roles : "" },
+        { &ctx->scope, id->logged_in ? id->scope : "" },
+        { &ctx->session, id->has_session ? id->public_id : "" }
+    };
+
+    n = sizeof(text) / sizeof(text[0]);
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+        text[i].to->len = ngx_strlen(text[i].from);
+        len += text[i].to->len;
+    }
+
+    ctx->reason = id->reason;
+
+    p = ngx_pnalloc(r->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        text[i].to->data = p;
+        p = ngx_cpymem(p, text[i].from, text[i].to->len);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Where a credential may ride.  The list itself is read, and not the pointers
+ * of r->headers_in: arrays in nginx 1.22 and linked lists since 1.23, the list
+ * is the same in both. */
+ngx_int_t
+ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
+    lk_presented *presented)
+{
+    ngx_str_t                      *name;
+    ngx_uint_t                      i;
+    ngx_list_part_t                *part;
+    ngx_table_elt_t                *h;
+    ngx_http_latchkey_fields_t     *f;
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
+
+    ngx_memzero(found, sizeof(ngx_http_latchkey_found_t));
+
+    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            name = &h[i].key;
+
+            if (name->len == 6
+                && ngx_strncasecmp(name->data, (u_char *) "cookie", 6) == 0)
+            {
+                f = &found->cookies;
+
+            } else if (name->len == 13
+                       && ngx_strncasecmp(name->data,
+                                          (u_char *) "authorization", 13)
+                          == 0)
+            {
+                f = &found->authorization;
+
+            } else if (lmcf->header.len != 0 && name->len == lmcf->header.len
+                       && ngx_strncasecmp(name->data, lmcf->header.data,
+                                          name->len)
+                          == 0)
+            {
+                f = &found->header;
+
+            } else {
+                continue;
+            }
+
+            if (ngx_http_latchkey_add_field(r->pool, f, &h[i].value)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    presented->cookies = found->cookies.fields;
+    presented->cookies_n = found->cookies.n;
+    presented->authorization = found->authorization.fields;
+    presented->authorization_n = found->authorization.n;
+    presented->header = found->header.fields;
+    presented->header_n = found->header.n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_add_field(ngx_pool_t *pool, ngx_http_latchkey_fields_t *f,
+    ngx_str_t *value)
+{
+    size_t    cap;
+    lk_view  *fields;
+
+    if (f->n == 0) {
+        f->fields = f->few;
+        f->cap = sizeof(f->few) / sizeof(f->few[0]);
+    }
+
+    if (f->n == f->cap) {
+        cap = f->cap * 2;
+
+        fields = ngx_palloc(pool, cap * sizeof(lk_view));
+        if (fields == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(fields, f->fields, f->n * sizeof(lk_view));
+
+        f->fields = fields;
+        f->cap = cap;
+    }
+
+    f->fields[f->n++] = ngx_http_latchkey_view(value);
+
+    return NGX_OK;
+}
+
+
+/* The first header field with that NAME, or nothing. */
+lk_view
+ngx_http_latchkey_header(ngx_http_request_t *r, const char *name)
+{
+    size_t            len;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    len = ngx_strlen(name);
+
+    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == len
+                && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+            {
+                return ngx_http_latchkey_view(&h[i].value);
+            }
+        }
+    }
+
+    return lk_view_make(NULL, 0);
+}
+
+
+/* Everything but body and credential.  The path is nginx's own normalised URI
+ * of this request; what a client says in X-Original-URI is passed on as what
+ * it is, a claim (CVE-2026-40575).  A sub-request, as auth_request makes, is
+ * about the URI of the request it belongs to. */
+void
+ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
+{
+    ngx_http_variable_value_t      *vv;
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
+
+    ngx_memzero(req, sizeof(lk_request));
+
+    req->method = ngx_http_latchkey_view(&r->method_name);
+    req->path = ngx_http_latchkey_view(&r->uri);
+    req->query = ngx_http_latchkey_view(&r->args);
+    req->host = ngx_http_latchkey_header(r, "host");
+
+#if (NGX_HTTP_SSL)
+    req->scheme = r->connection->ssl ? LK_VIEW("https") : LK_VIEW("http");
+#else
+    req->scheme = LK_VIEW("http");
+#endif
+
+    req->address = ngx_http_latchkey_view(&r->connection->addr_text);
+    req->content_type = ngx_http_latchkey_header(r, "content-type");
+    req->accept = ngx_http_latchkey_header(r, "accept");
+    req->accept_language = ngx_http_latchkey_header(r, "accept-language");
+    req->user_agent = ngx_http_latchkey_header(r, "user-agent");
+    req->origin = ngx_http_latchkey_header(r, "origin");
+    req->referer = ngx_http_latchkey_header(r, "referer");
+    req->sec_fetch_site = ngx_http_latchkey_header(r, "sec-fetch-site");
+    req->if_match = ngx_http_latchkey_header(r, "if-match");
+
+    if (r != r->main) {
+        req->original_uri = ngx_http_latchkey_view(&r->main->unparsed_uri);
+
+    } else {
+        req->original_uri = ngx_http_latchkey_header(r, "x-original-uri");
+
+        if (req->original_uri.len == 0) {
+            req->original_uri = ngx_http_latchkey_header(r,
+                                                         "x-forwarded-uri");
+        }
+    }
+
+    vv = ngx_http_get_indexed_variable(r, (ngx_uint_t) lmcf->request_id);
+
+    if (vv != NULL && !vv->not_found) {
+        req->request_id = lk_view_make(vv->data, vv->len);
+    }
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey_settings.c - the directives: settings of latchkey.conf
+ * through the core's table, and the rules of locations.
+ */
+#include "ngx_http_latchkey.h"
+
+
+#define NGX_HTTP_LATCHKEY_ARGS_MAX  16
+
+
+typedef char *(*ngx_http_latchkey_param_pt)(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+
+typedef struct {
+    ngx_str_t                   name;        /* with its '=' */
+    ngx_http_latchkey_param_pt  set;
+} ngx_http_latchkey_param_t;
+
+
+static char *ngx_http_latchkey_param(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *arg);
+static char *ngx_http_latchkey_role(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_scope(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_realm(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_max_age(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_carrier(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_credential(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+
+
+static const ngx_http_latchkey_param_t  ngx_http_latchkey_params[] = {
+    { ngx_string("role="), ngx_http_latchkey_role },
+    { ngx_string("scope="), ngx_http_latchkey_scope },
+    { ngx_string("realm="), ngx_http_latchkey_realm },
+    { ngx_string("max_age="), ngx_http_latchkey_max_age },
+    { ngx_string("carrier="), ngx_http_latchkey_carrier },
+    { ngx_string("credential="), ngx_http_latchkey_credential },
+    { ngx_null_string, NULL }
+};
+
+
+/* One handler for every setting: the core parses it, and says what is wrong
+ * with it; nginx adds file and line. */
+char *
+ngx_http_latchkey_setting(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_latchkey_main_conf_t  *lmcf = conf;
+
+    lk_note     note;
+    lk_view     args[NGX_HTTP_LATCHKEY_ARGS_MAX];
+    ngx_str_t  *value;
+    ngx_uint_t  i, n;
+
+    value = cf->args->elts;
+    n = cf->args->nelts - 1;
+
+    if (n > NGX_HTTP_LATCHKEY_ARGS_MAX) {
+        return (char *) "has too many arguments";
+    }
+
+    for (i = 0; i < n; i++) {
+        args[i] = ngx_http_latchkey_view(&value[i + 1]);
+    }
+
+    note.text[0] = '\0';
+
+    if (lk_settings_apply(&lmcf->settings, ngx_http_latchkey_view(&value[0]),
+                          args, n, &note)
+        != LK_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", note.text);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_strcmp(cmd->name.data, "latchkey_keys") == 0) {
+        lmcf->keys_given = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_latchkey_loc_conf_t  *llcf = conf;
+
+    char                            *rv;
+    ngx_str_t                       *value;
+    ngx_uint_t                       i;
+    ngx_http_latchkey_rule_t        *rule, **slot;
+    ngx_http_latchkey_main_conf_t   *lmcf;
+
+    if (llcf->rule != NULL) {
+        return (char *) "is duplicate";
+    }
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
+
+    rule = ngx_pcalloc(cf->pool, sizeof(ngx_http_latchkey_rule_t));
+    if (rule == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        rule->rule.mode = LK_MODE_OFF;
+
+    } else if (ngx_strcmp(value[1].data, "optional") == 0) {
+        rule->rule.mode = LK_MODE_OPTIONAL;
+
+    } else if (ngx_strcmp(value[1].data, "required") == 0) {
+        rule->rule.mode = LK_MODE_REQUIRED;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid mode \"%V\" of \"latchkey\": "
+                           "it is off, optional or required", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (rule->rule.mode == LK_MODE_OFF && cf->args->nelts > 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"latchkey off\" checks nothing, so \"%V\" has "
+                           "no meaning: remove it, or write optional or "
+                           "required", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_latchkey_param(cf, rule, &value[i]);
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (rule->anonymous && rule->rule.mode != LK_MODE_OPTIONAL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"anonymous\" gives a session to visitors nobody "
+                           "knows, and \"latchkey required\" lets none of "
+                           "them in: write optional");
+        return NGX_CONF_ERROR;
+    }
+
+    rule->file = cf->conf_file->file.name;
+    rule->line = cf->conf_file->line;
+
+    /* checked when all settings are known, see check_settings */
+
+    slot = ngx_array_push(&lmcf->rules);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = rule;
+    llcf->rule = rule;
+
+    if (rule->rule.mode != LK_MODE_OFF) {
+        lmcf->used = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_param(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *arg)
+{
+    ngx_str_t                         value;
+    const ngx_http_latchkey_param_t  *p;
+
+    if (ngx_strcmp(arg->data, "anonymous") == 0) {
+        rule->anonymous = 1;
+        return NGX_CONF_OK;
+    }
+
+    for (p = ngx_http_latchkey_params; p->set != NULL; p++) {
+
+        if (ngx_strncmp(arg->data, p->name.data, p->name.len) != 0) {
+            continue;
+        }
+
+        value.data = arg->data + p->name.len;
+        value.len = arg->len - p->name.len;
+
+        if (value.len != 0) {
+            return p->set(cf, rule, &value);
+        }
+
+        break;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of \"latchkey\"", arg);
+    return NGX_CONF_ERROR;
+}
+
+
+/* Words, by comma or blank, as the core wants them: by blank. */
+static lk_view
+ngx_http_latchkey_words(ngx_str_t *value)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] == ',') {
+            value->data[i] = ' ';
+        }
+    }
+
+    return ngx_http_latchkey_view(value);
+}
+
+
+static char *
+ngx_http_latchkey_role(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    rule->rule.role = ngx_http_latchkey_words(value);
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_scope(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    rule->rule.scope = ngx_http_latchkey_words(value);
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_realm(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    rule->rule.realm = ngx_http_latchkey_view(value);
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_max_age(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    if (lk_parse_duration_s(ngx_http_latchkey_view(value),
+                            &rule->rule.max_age_s)
+        != LK_OK || rule->rule.max_age_s == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"max_age=%V\": write for example "
+                           "max_age=15m", value);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_carrier(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    lk_view     list, word;
+    lk_carrier  carrier;
+
+    list = ngx_http_latchkey_words(value);
+
+    while (lk_words_next(&list, &word)) {
+
+        if (lk_carrier_of(word, &carrier) != LK_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown carrier \"%*s\": it is cookie or "
+                               "header", word.len, word.p);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->rule.carriers |= 1u << carrier;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_latchkey_credential(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    lk_kind  kind;
+    lk_view  list, word;
+
+    list = ngx_http_latchkey_words(value);
+
+    while (lk_words_next(&list, &word)) {
+
+        if (lk_kind_of(word, &kind) != LK_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown credential \"%*s\": it is "
+                               "session_id, token or jwt", word.len, word.p);
+            return NGX_CONF_ERROR;
+        }
+
+        rule->rule.kinds |= 1u << kind;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_latchkey_loc_conf_t  *llcf = conf;
+
+    ngx_str_t                      *value, name, *pool;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    if (llcf->api) {
+        return (char *) "is duplicate";
+    }
+
+    pool = NULL;
+
+    if (cf->args->nelts == 2) {
+
+        value = cf->args->elts;
+
+        if (ngx_strncmp(value[1].data, "pool=", 5) != 0
+            || value[1].len == 5)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of "
+                               "\"latchkey_api\": it takes pool=NAME, a "
+                               "\"thread_pool\"", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        name.data = value[1].data + 5;
+        name.len = value[1].len - 5;
+        pool = &name;
+    }
+
+    llcf->pool = ngx_thread_pool_add(cf, pool);
+    if (llcf->pool == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
+    lmcf->used = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_latchkey_api_handler;
+
+    llcf->api = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_latchkey_loc_conf_t  *llcf = conf;
+
+    ngx_str_t  *value;
+
+    if (llcf->on_unknown != NGX_CONF_UNSET_UINT) {
+        return (char *) "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "503") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"latchkey_on_unknown %V\" needs near copies of "
+                           "sessions, and the stores of this version keep "
+                           "none: write 503", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    llcf->on_unknown = NGX_HTTP_SERVICE_UNAVAILABLE;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_check_rules(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    lk_note                     note;
+    ngx_uint_t                  i;
+    ngx_http_latchkey_rule_t  **rule;
+
+    rule = lmcf->rules.elts;
+
+    for (i = 0; i < lmcf->rules.nelts; i++) {
+        note.text[0] = '\0';
+
+        if (lk_rule_check(&rule[i]->rule, &lmcf->settings, &note) != LK_OK) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s in %V:%ui",
+                          note.text, &rule[i]->file, rule[i]->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* The header that carries a credential must not be one that we take away. */
+static ngx_int_t
+ngx_http_latchkey_check_header(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    lmcf->header.data = (u_char *) lmcf->settings.header_name;
+    lmcf->header.len = ngx_strlen(lmcf->settings.header_name);
+
+    if (lmcf->header.len != 0
+        && ngx_http_latchkey_is_identity(&lmcf->header))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "latchkey_header: \"%V\" is an identity header, "
+                           "which is removed from every request: choose "
+                           "another name", &lmcf->header);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* All of http {} is read: check what spans settings and locations. */
+ngx_int_t
+ngx_http_latchkey_check_settings(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    lk_note  note;
+
+    if (!lmcf->keys_given) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "a location uses latchkey, and there is no "
+                      "\"latchkey_keys\" in http {}: include latchkey.conf "
+                      "there, with at least latchkey_keys, "
+                      "latchkey_accounts and latchkey_store");
+        return NGX_ERROR;
+    }
+
+    note.text[0] = '\0';
+
+    if (lk_settings_check(&lmcf->settings, &note) != LK_OK
+        || lk_store_url_check(lmcf->settings.store, &note) != LK_OK
+        || lk_accounts_url_check(lmcf->settings.accounts, &note) != LK_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", note.text);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_latchkey_check_header(cf, lmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_latchkey_check_rules(cf, lmcf);
+}
