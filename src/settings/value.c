@@ -140,18 +140,20 @@ lk_status lk__value_set(lk_settings *s, const lk_value_row *row, lk_view text, l
     case LK_VALUE_TEXT:
         return set_text(field, row, text, note);
     case LK_VALUE_DURATION:
-        status = in_range(row, lk_parse_duration_s(text, &number), (uint64_t)number,
-                          "a time such as 30m, in seconds", note);
+        status = lk_parse_duration_s(text, &number);
+        status = in_range(row, status, (uint64_t)number, "a time such as 30m, in seconds", note);
         if (status == LK_OK)
             *(int64_t *)field = number;
         return status;
     case LK_VALUE_COUNT:
-        status = in_range(row, lk_parse_i64(text, &number), (uint64_t)number, "a number", note);
+        status = lk_parse_i64(text, &number);
+        status = in_range(row, status, (uint64_t)number, "a number", note);
         if (status == LK_OK)
             *(uint32_t *)field = (uint32_t)number;
         return status;
     case LK_VALUE_SIZE:
-        status = in_range(row, lk_parse_size(text, &size), size, "a size such as 64m, in bytes", note);
+        status = lk_parse_size(text, &size);
+        status = in_range(row, status, size, "a size such as 64m, in bytes", note);
         if (status == LK_OK)
             *(uint64_t *)field = size;
         return status;
