@@ -29,6 +29,7 @@ def steps(build, sanitized):
         ("units", ["meson", "test", "-C", str(sanitized), "--no-rebuild", "--print-errorlogs", "--num-processes", "2"],
          {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}),
         ("command line", python + ["tests/cli"], rel),
+        ("attacks", python + ["tests/attacks"], rel),
         ("gateway", python + ["tests/gateway"], san),
         ("browser", python + ["tests/browser"], rel),
     ]
