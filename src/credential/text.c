@@ -3,6 +3,7 @@
  * text.c - is a text fit to be shown?
  */
 #include "credential/shape.h"
+#include <string.h>
 
 /* Length of the UTF-8 sequence that begins with LEAD, or 0 (RFC 3629 section 4). *LOW and *HIGH bound the
  * second byte: there the overlong forms, the surrogates and what lies above U+10FFFF are kept out. */
@@ -44,10 +45,26 @@ static size_t take_sequence(lk_view v)
     return v.p[0] == 0xc2 && v.p[1] < 0xa0 ? 0 : len;
 }
 
+#define EACH_BYTE(b) (0x0101010101010101ULL * (b))
+
+/* Are the eight bytes at P all from 0x20 to 0x7e? Adding 1 lifts 0x7f over the top, subtracting 0x20 takes
+ * what is below a space under it; the carry or borrow of a bad byte may only accuse its neighbour. */
+static bool are_plain(const uint8_t *p)
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof(w));
+    return ((w | (w + EACH_BYTE(1)) | (w - EACH_BYTE(0x20))) & EACH_BYTE(0x80)) == 0;
+}
+
 bool lk__is_clean_text(lk_view v)
 {
     size_t i = 0;
 
+    while (v.len - i >= 8 && are_plain(v.p + i))
+        i += 8;
+    if (i > 0 && are_plain(v.p + v.len - 8)) /* the rest, and a few bytes once more */
+        return true;
     while (i < v.len) {
         size_t len = 1;
 

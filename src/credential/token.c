@@ -18,16 +18,19 @@
 #include "keyring/keyring_internal.h"
 #include <latchkey/base64url.h>
 
-static void add_hex(lk_buf *out, const uint8_t *bytes, size_t len)
+static void add_hex(lk_buf *out, const uint8_t bytes[LK_MAC_LEN])
 {
     static const char digits[] = "0123456789abcdef";
+    uint8_t text[LK__TOKEN_SIGN_LEN];
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < LK_MAC_LEN; i++) {
         /* The sign of a token under check is a secret until it has been compared, and a table of 16 bytes
          * lies in one cache line: which entry is read does not show. */
-        lk_buf_add_byte(out, (uint8_t)digits[bytes[i] >> 4]);
-        lk_buf_add_byte(out, (uint8_t)digits[bytes[i] & 0x0f]);
+        text[2 * i] = (uint8_t)digits[bytes[i] >> 4];
+        text[2 * i + 1] = (uint8_t)digits[bytes[i] & 0x0f];
     }
+    lk_buf_add(out, lk_view_make(text, sizeof(text)));
+    lk_wipe(text, sizeof(text));
 }
 
 /* The sign of MESSAGE, appended to OUT. */
@@ -37,7 +40,7 @@ static lk_status add_sign(const lk_mac *mac, lk_view message, lk_buf *out)
     lk_status status = lk_mac_run(mac, &message, 1, made);
 
     if (status == LK_OK)
-        add_hex(out, made, sizeof(made));
+        add_hex(out, made);
     lk_wipe(made, sizeof(made));
     return status;
 }

@@ -32,7 +32,7 @@ static lk_view short_type(lk_view type)
 
 bool lk__type_equal(lk_view a, lk_view b)
 {
-    return lk_view_equal_nocase(short_type(a), short_type(b));
+    return lk_view_equal(a, b) || lk_view_equal_nocase(short_type(a), short_type(b));
 }
 
 /* The key named by kid; a token without kid has the empty one. A kid is compared with the kids of the ring

@@ -41,13 +41,16 @@ typedef struct lk__present {
     bool expires, audience_matches;
 } lk__present;
 
-/* Read the claims in PAYLOAD, checked JSON, into OUT. Texts with escapes and lists go to SCRATCH, the others
- * are views of PAYLOAD. LK_OK; LK_REFUSED; LK_FULL. */
+/* Read the claims in PAYLOAD, a JSON object or not, into OUT, which is all zero. Texts with escapes and lists
+ * go to SCRATCH, the others are views of PAYLOAD. LK_OK; LK_REFUSED; LK_FULL. */
 LK_CHECKED lk_status lk__claims_read(lk_view payload, const lk_expect *expect, lk_buf *scratch,
                                      lk_claims *out, lk__present *present, lk__refusal r);
 
 /* A NumericDate (RFC 7519 section 2): any JSON number within 2^53 of 0; a fraction is cut off. LK_OK;
  * LK_REFUSED. */
 LK_CHECKED lk_status lk__numeric_date(lk_view value, int64_t *out);
+
+/* What nearly every number in a token is: up to 15 digits and nothing else. False for any other. */
+bool lk__short_number(lk_view value, int64_t *out);
 
 #endif

@@ -57,13 +57,32 @@ static int digit_at(const digits *d, size_t place)
     return place < d->fraction.len ? d->fraction.p[place] - '0' : 0;
 }
 
+bool lk__short_number(lk_view value, int64_t *out)
+{
+    int64_t seconds = 0;
+
+    if (value.len == 0 || value.len > 15)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.p[i] < '0' || value.p[i] > '9')
+            return false;
+        seconds = seconds * 10 + (value.p[i] - '0');
+    }
+    *out = seconds;
+    return true;
+}
+
 lk_status lk__numeric_date(lk_view value, int64_t *out)
 {
-    bool negative = take(&value, '-', '-');
-    digits d = {.whole = take_digits(&value)};
     int64_t seconds = 0;
+    bool negative;
     size_t count;
+    digits d = {0};
 
+    if (lk__short_number(value, out))
+        return LK_OK;
+    negative = take(&value, '-', '-');
+    d.whole = take_digits(&value);
     if (d.whole.len == 0)
         return LK_REFUSED; /* no number at all: a string, a truth value, null */
     if (take(&value, '.', '.'))
