@@ -324,6 +324,35 @@ lk_status lk_sql_run(lk_sql_query *q, uint64_t *changed)
     return status == LK_OK ? LK_FAULT : status == LK_MISS ? LK_OK : status;
 }
 
+lk_status lk_sql_ask(lk_sql_link *link, const char *text, const lk_sql_value *values, size_t n,
+                     lk_sql_query **out)
+{
+    lk_status status = lk_sql_prepare(link, text, out);
+
+    for (size_t i = 0; status == LK_OK && i < n; i++)
+        switch (values[i].kind) {
+        case LK_SQL_I64:
+            lk_sql_bind_i64(*out, (int)i + 1, values[i].number);
+            break;
+        case LK_SQL_TEXT:
+            lk_sql_bind_text(*out, (int)i + 1, values[i].bytes);
+            break;
+        case LK_SQL_BYTES:
+            lk_sql_bind_bytes(*out, (int)i + 1, values[i].bytes);
+            break;
+        }
+    return status;
+}
+
+lk_status lk_sql_do(lk_sql_link *link, const char *text, const lk_sql_value *values, size_t n,
+                    uint64_t *changed)
+{
+    lk_sql_query *q = NULL;
+    lk_status status = lk_sql_ask(link, text, values, n, &q);
+
+    return status == LK_OK ? lk_sql_run(q, changed) : status;
+}
+
 void lk_sql_reset(lk_sql_query *q)
 {
     q->unbound = false;

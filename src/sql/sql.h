@@ -71,6 +71,35 @@ LK_CHECKED lk_status lk_sql_step(lk_sql_query *q);
 /* Run a statement that gives no rows. LK_OK, LK_REFUSED, LK_FULL, LK_FAULT; reset in any case. *changed (may
  * be NULL) counts the rows it touched. */
 LK_CHECKED lk_status lk_sql_run(lk_sql_query *q, uint64_t *changed);
+/* A value to bind. */
+typedef struct lk_sql_value {
+    enum { LK_SQL_I64, LK_SQL_TEXT, LK_SQL_BYTES } kind;
+    int64_t number;
+    lk_view bytes;
+} lk_sql_value;
+static inline lk_sql_value lk_sql_of_i64(int64_t number)
+{
+    return (lk_sql_value){LK_SQL_I64, number, {NULL, 0}};
+}
+static inline lk_sql_value lk_sql_of_text(lk_view text)
+{
+    return (lk_sql_value){LK_SQL_TEXT, 0, text};
+}
+static inline lk_sql_value lk_sql_of_bytes(lk_view bytes)
+{
+    return (lk_sql_value){LK_SQL_BYTES, 0, bytes};
+}
+/* The values of a statement in order, as the two arguments they take below. */
+#define LK_SQL_VALUES(...)                                                                                   \
+    (const lk_sql_value[]){__VA_ARGS__}, sizeof((const lk_sql_value[]){__VA_ARGS__}) / sizeof(lk_sql_value)
+
+/* Prepare and bind: step through the rows of *out. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk_sql_ask(lk_sql_link *link, const char *text, const lk_sql_value *values, size_t n,
+                                lk_sql_query **out);
+/* Prepare, bind and run. */
+LK_CHECKED lk_status lk_sql_do(lk_sql_link *link, const char *text, const lk_sql_value *values, size_t n,
+                               uint64_t *changed);
+
 /* Stop before the last row. Fine at any time. */
 void lk_sql_reset(lk_sql_query *q);
 
