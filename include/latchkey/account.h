@@ -35,25 +35,29 @@ typedef struct lk_user {
     int64_t created_s, changed_s, login_s; /* login_s: last login, 0 = never */
 } lk_user;
 
-/* Normalise a login name or password: NFKC. LK_OK; LK_REFUSED when it is not UTF-8 (names: also when it has
- * control characters, surrounding blanks, is empty or too long), with the rule in the note. */
+/* Normalise a login name or password: NFKC. LK_OK; LK_REFUSED when it is not UTF-8 or too long (names: also
+ * when it is empty, has surrounding blanks, or control, invisible or unassigned characters), with the rule in
+ * the note; LK_FULL when OUT has no room; LK_FAULT without memory. docs/passwords.md */
 LK_CHECKED lk_status lk_name_normalize(lk_view name, lk_buf *out, lk_note *note);
 LK_CHECKED lk_status lk_password_normalize(lk_view password, lk_buf *out, lk_note *note);
 
 /* Is PASSWORD (normalised) good enough for USER NAME under the settings: length in code points, at most
- * LK_PASSWORD_MAX bytes, not in the dictionary (libcrack), not the name? No composition rules. LK_OK, or
- * LK_REFUSED with the broken rule. */
+ * LK_PASSWORD_MAX bytes, not in the dictionary (libcrack), not a sequence or a repeat, not the name? No
+ * composition rules. LK_OK; LK_REFUSED with the broken rule; LK_FAULT when the dictionary cannot be read: no
+ * password is accepted unchecked. */
 LK_CHECKED lk_status lk_password_policy(const lk_accounts *a, lk_view name, lk_view password, lk_note *note);
 
 /* Make a user. Names are unique in a realm without regard to case. LK_OK; LK_REFUSED with the rule broken
- * (name or password); LK_FULL when the name is taken; LK_FAULT. */
+ * (name, password, roles, realm); LK_FULL when the name is taken; LK_FAULT, a full disk included (the note
+ * says so). When it answers LK_OK, the user survives kill -9 and the loss of power. */
 LK_CHECKED lk_status lk_accounts_add(lk_accounts *a, lk_view realm, lk_view name, lk_view password,
                                      lk_view roles, lk_user *out, lk_note *note);
 
 /* Check name and password. One argon2id run whoever asks: unknown users and disabled ones cost the same as a
  * wrong password. Throttled before the hash starts; a success sets the account's counter back. Gives LK_OK;
  * LK_REFUSED (unknown, wrong, disabled: not told apart); LK_FULL with *retry_after_s when throttled (by
- * account or address); LK_FAULT. A hash of lower cost is replaced on success. */
+ * account or address); LK_FAULT, a full disk included: what cannot be counted is not let through. A hash of
+ * lower cost is replaced on success. ADDRESS as text; IPv6 counts by /64. docs/passwords.md */
 LK_CHECKED lk_status lk_accounts_login(lk_accounts *a, lk_view realm, lk_view name, lk_view password,
                                        lk_view address, lk_user *out, int64_t *retry_after_s);
 
@@ -63,8 +67,8 @@ LK_CHECKED lk_status lk_accounts_get(lk_accounts *a, lk_view id, lk_user *out);
 typedef bool (*lk_user_each)(void *context, const lk_user *u);
 LK_CHECKED lk_status lk_accounts_list(lk_accounts *a, lk_view realm, lk_user_each each, void *context);
 
-/* Changes: LK_OK; LK_MISS; LK_REFUSED with the rule; LK_FAULT. Ending the sessions is the caller's
- * (lk_guard_end_user). */
+/* Changes: LK_OK; LK_MISS; LK_REFUSED with the rule; LK_FAULT (a full disk included). Ending the sessions is
+ * the caller's (lk_guard_end_user). */
 LK_CHECKED lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password, lk_note *note);
 LK_CHECKED lk_status lk_accounts_set_state(lk_accounts *a, lk_view id, lk_user_state state);
 LK_CHECKED lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_note *note);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * throttle.c - how many wrong passwords are let through to the hash, by whom.
+ *
+ * Three counters, each with a window that begins at its first failure and is over by the clock, whatever
+ * happens in it, so that nothing is ever locked for good:
+ *   pair     one account from one address      throttle_account
+ *   address  one address, any account          throttle_address, ten times that where the account is known
+ *   account  one account from anywhere         ten times throttle_account, and not asked where it is known
+ * An account is known to an address from which it has logged in. So a stranger who guesses at an account from
+ * many addresses meets the account's bound, and its owner, at a usual address, does not: the owner is bound
+ * by the pair alone. (SECURITY-RULES 122, OWASP ASVS 6.1.1.)
+ *
+ * An attempt is counted before its password is hashed and given back when it was none: guesses made at the
+ * same moment cannot all pass on the same count. Addresses count by /64 in IPv6: that is what one customer
+ * has. Keys are keyed hashes, so the table names nobody. docs/formats/accounts.md
+ */
+#include "account/internal.h"
+#include <arpa/inet.h>
+#include <string.h>
+
+#define LENIENT 10
+#define KNOWN_S (90LL * 86400) /* since the last login from there */
+#define KNOWN_MAX 16           /* addresses remembered for one account */
+#define SWEEP_ROWS 32
+
+typedef struct counter {
+    uint64_t bound;
+    int64_t window_s;
+} counter;
+
+/* ---- names ---- */
+
+/* The bytes that stand for ADDRESS: IPv4, the first half of IPv6, or what was said. */
+static lk_view network_of(lk_view address, uint8_t memory[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    char text[LK_ADDRESS_MAX + 1];
+
+    if (address.len == 0 || address.len > LK_ADDRESS_MAX)
+        return address;
+    memcpy(text, address.p, address.len);
+    text[address.len] = 0;
+    if (inet_pton(AF_INET, text, memory) == 1)
+        return lk_view_make(memory, 4);
+    if (inet_pton(AF_INET6, text, memory) != 1)
+        return address;
+    return memcmp(memory, mapped, sizeof(mapped)) == 0 ? lk_view_make(memory + 12, 4)
+                                                       : lk_view_make(memory, 8);
+}
+
+/* Each part goes with its length, so that no two lists of parts are the same bytes. */
+static lk_status key_of(const lk_accounts *a, int which, const lk_view *parts, size_t n,
+                        uint8_t out[LK_MAC_LEN])
+{
+    uint8_t head = (uint8_t)which, lengths[3][4];
+    lk_view all[1 + 2 * 3] = {lk_view_make(&head, 1)};
+    size_t all_n = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        for (int k = 0; k < 4; k++)
+            lengths[i][k] = (uint8_t)(parts[i].len >> (8 * k));
+        all[all_n++] = lk_view_make(lengths[i], 4);
+        all[all_n++] = parts[i];
+    }
+    return lk_mac_run(a->mac, all, all_n, out);
+}
+
+lk_status lk__throttle_name(const lk_accounts *a, lk_view realm, lk_view folded, lk_view address,
+                            lk__attempt *out)
+{
+    uint8_t memory[16];
+    lk_view parts[3] = {realm, folded, network_of(address, memory)};
+    lk_status status = key_of(a, LK_THROTTLE_PAIR, parts, 3, out->keys[LK_THROTTLE_PAIR]);
+
+    if (status == LK_OK)
+        status = key_of(a, LK_THROTTLE_ADDRESS, parts + 2, 1, out->keys[LK_THROTTLE_ADDRESS]);
+    if (status == LK_OK)
+        status = key_of(a, LK_THROTTLE_ACCOUNT, parts, 2, out->keys[LK_THROTTLE_ACCOUNT]);
+    return status;
+}
+
+static lk_sql_value key_of_counter(const lk__attempt *attempt, int which)
+{
+    return lk_sql_of_bytes(lk_view_make(attempt->keys[which], LK_MAC_LEN));
+}
+
+/* ---- known addresses ---- */
+
+static lk_status is_known(lk_sql_link *link, const lk__attempt *attempt, int64_t now_s, bool *known)
+{
+    lk_sql_query *q = NULL;
+    lk_status status =
+        lk_sql_ask(link, "SELECT 1 FROM known_addresses WHERE account = ? AND address = ? AND until_s > ?",
+                   LK_SQL_VALUES(key_of_counter(attempt, LK_THROTTLE_ACCOUNT),
+                                 key_of_counter(attempt, LK_THROTTLE_ADDRESS), lk_sql_of_i64(now_s)),
+                   &q);
+
+    *known = false;
+    if (status != LK_OK)
+        return status;
+    status = lk_sql_step(q);
+    *known = status == LK_OK;
+    lk_sql_reset(q);
+    return status == LK_MISS ? LK_OK : status;
+}
+
+/* Remember the address, and of each account the newest KNOWN_MAX: who logs in to an own account from address
+ * after address must not fill the disk. */
+static lk_status known_add(lk_sql_link *link, const lk__attempt *attempt, int64_t now_s)
+{
+    lk_sql_value account = key_of_counter(attempt, LK_THROTTLE_ACCOUNT);
+    lk_sql_value address = key_of_counter(attempt, LK_THROTTLE_ADDRESS);
+    lk_status status = lk_sql_do(link, "DELETE FROM known_addresses WHERE account = ? AND address = ?",
+                                 LK_SQL_VALUES(account, address), NULL);
+
+    if (status == LK_OK)
+        status = lk_sql_do(link, "INSERT INTO known_addresses (account, address, until_s) VALUES (?, ?, ?)",
+                           LK_SQL_VALUES(account, address, lk_sql_of_i64(now_s + KNOWN_S)), NULL);
+    if (status == LK_OK)
+        status = lk_sql_do(link,
+                           "DELETE FROM known_addresses WHERE account = ? AND address NOT IN (SELECT address "
+                           "FROM known_addresses WHERE account = ? ORDER BY until_s DESC LIMIT ?)",
+                           LK_SQL_VALUES(account, account, lk_sql_of_i64(KNOWN_MAX)), NULL);
+    if (status == LK_OK)
+        status = lk_sql_do(link,
+                           "DELETE FROM known_addresses WHERE (account, address) IN (SELECT account, address "
+                           "FROM known_addresses WHERE until_s <= ? LIMIT ?)",
+                           LK_SQL_VALUES(lk_sql_of_i64(now_s), lk_sql_of_i64(SWEEP_ROWS)), NULL);
+    return status;
+}
+
+/* ---- counters ---- */
+
+static counter counter_of(const lk_settings *s, int which, bool known)
+{
+    if (which == LK_THROTTLE_PAIR)
+        return (counter){s->throttle_account, s->throttle_account_s};
+    if (which == LK_THROTTLE_ADDRESS)
+        return (counter){(uint64_t)s->throttle_address * (known ? LENIENT : 1), s->throttle_address_s};
+    return (counter){known ? UINT64_MAX : (uint64_t)s->throttle_account * LENIENT, s->throttle_account_s};
+}
+
+/* What is counted now. A window that ends later than a whole window from now was written by a clock that was
+ * ahead: it is cut, so that setting a clock right locks nobody out for longer than a window. */
+static lk_status counter_read(lk_sql_link *link, lk_sql_value key, int64_t now_s, int64_t window_s,
+                              int64_t *failures, int64_t *ends_s)
+{
+    lk_sql_query *q = NULL;
+    lk_status status =
+        lk_sql_ask(link, "SELECT failures, ends_s FROM throttle WHERE key = ?", LK_SQL_VALUES(key), &q);
+
+    *failures = 0;
+    *ends_s = now_s + window_s;
+    if (status != LK_OK)
+        return status;
+    status = lk_sql_step(q);
+    if (status == LK_OK && lk_sql_i64(q, 1) > now_s) {
+        *failures = lk_sql_i64(q, 0);
+        *ends_s = lk_sql_i64(q, 1) < *ends_s ? lk_sql_i64(q, 1) : *ends_s;
+    }
+    lk_sql_reset(q);
+    return status == LK_MISS ? LK_OK : status;
+}
+
+static lk_status counter_write(lk_sql_link *link, lk_sql_value key, int64_t failures, int64_t ends_s)
+{
+    uint64_t changed = 0;
+    lk_status status =
+        lk_sql_do(link, "UPDATE throttle SET failures = ?, ends_s = ? WHERE key = ?",
+                  LK_SQL_VALUES(lk_sql_of_i64(failures), lk_sql_of_i64(ends_s), key), &changed);
+
+    if (status == LK_OK && changed == 0)
+        status = lk_sql_do(link, "INSERT INTO throttle (failures, ends_s, key) VALUES (?, ?, ?)",
+                           LK_SQL_VALUES(lk_sql_of_i64(failures), lk_sql_of_i64(ends_s), key), NULL);
+    return status;
+}
+
+static lk_status sweep(lk_sql_link *link, int64_t now_s)
+{
+    return lk_sql_do(link,
+                     "DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE ends_s <= ? LIMIT ?)",
+                     LK_SQL_VALUES(lk_sql_of_i64(now_s), lk_sql_of_i64(SWEEP_ROWS)), NULL);
+}
+
+lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attempt *attempt,
+                             int64_t *retry_after_s)
+{
+    int64_t now_s = lk_now_s(a->env), failures[LK_THROTTLE_COUNT];
+    bool known = false;
+    lk_status status = is_known(link, attempt, now_s, &known);
+
+    *retry_after_s = 0;
+    for (int i = 0; status == LK_OK && i < LK_THROTTLE_COUNT; i++) {
+        counter c = counter_of(a->settings, i, known);
+
+        status = counter_read(link, key_of_counter(attempt, i), now_s, c.window_s, &failures[i],
+                              &attempt->ends_s[i]);
+        if (status == LK_OK && (uint64_t)failures[i] >= c.bound &&
+            attempt->ends_s[i] - now_s > *retry_after_s)
+            *retry_after_s = attempt->ends_s[i] - now_s;
+    }
+    if (status == LK_OK && *retry_after_s > 0)
+        return LK_FULL;
+    for (int i = 0; status == LK_OK && i < LK_THROTTLE_COUNT; i++)
+        status = counter_write(link, key_of_counter(attempt, i), failures[i] + 1, attempt->ends_s[i]);
+    if (status == LK_OK)
+        status = sweep(link, now_s);
+    return status == LK_OK ? LK_OK
+                           : LK_FAULT; /* a full disk too: what cannot be counted is not let through */
+}
+
+/* The end of the window names it: what began since is another window, and nothing is taken from that. */
+static lk_status take_one(lk_sql_link *link, const lk__attempt *attempt, int which)
+{
+    return lk_sql_do(
+        link, "UPDATE throttle SET failures = failures - 1 WHERE key = ? AND ends_s = ? AND failures > 0",
+        LK_SQL_VALUES(key_of_counter(attempt, which), lk_sql_of_i64(attempt->ends_s[which])), NULL);
+}
+
+lk_status lk__throttle_give_back(lk_sql_link *link, const lk__attempt *attempt)
+{
+    lk_status status = LK_OK;
+
+    for (int i = 0; status == LK_OK && i < LK_THROTTLE_COUNT; i++)
+        status = take_one(link, attempt, i);
+    return status;
+}
+
+/* Only the pair starts from nothing. Were it all of the address, an attacker would log in to an own account
+ * after every ninety-nine guesses; were it all of the account, its owner's login would clear the way. */
+lk_status lk__throttle_succeed(const lk_accounts *a, lk_sql_link *link, const lk__attempt *attempt)
+{
+    lk_status status = lk__throttle_give_back(link, attempt);
+
+    if (status == LK_OK)
+        status = lk_sql_do(link, "DELETE FROM throttle WHERE key = ?",
+                           LK_SQL_VALUES(key_of_counter(attempt, LK_THROTTLE_PAIR)), NULL);
+    return status == LK_OK ? known_add(link, attempt, lk_now_s(a->env)) : status;
+}
