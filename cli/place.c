@@ -226,7 +226,9 @@ void cli_place_close(cli_place *place)
     lk_guard_close(place->guard);
     lk_accounts_close(place->accounts);
     lk_store_close(place->store);
-    lk_table_close(place->table);
+    if (place->table != NULL) {
+        lk_table_close(place->table);
+    }
     lk_keyring_free(place->ring);
     place->guard = NULL;
     place->accounts = NULL;

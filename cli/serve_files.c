@@ -108,11 +108,24 @@ static int choose_memory(const cli *c, serve *s)
     return fits ? CLI_YES : cli_wrong(c, "--dir: the path is too long");
 }
 
+static bool has_room_for_sockets(const char *dir)
+{
+    return strlen(dir) + strlen("/health.sock") <= SOCKET_PATH_MAX;
+}
+
+static int too_long(const cli *c, const char *dir)
+{
+    return cli_wrong(c, "--dir: %s is too long a path for the sockets in it; choose a shorter one", dir);
+}
+
 int serve_make_dir(const cli *c, serve *s)
 {
     char real[PATH_MAX];
     static const char *const folders[] = {"www", "tmp", "tmp/edge", "tmp/api"};
     char path[LK_PATH_MAX];
+    if (!has_room_for_sockets(s->dir)) {
+        return too_long(c, s->dir);
+    }
     if (!make_dirs(s->dir)) {
         return cli_fault(c, "cannot make %s: %s", s->dir, strerror(errno));
     }
@@ -120,9 +133,8 @@ int serve_make_dir(const cli *c, serve *s)
     if (code != CLI_YES) {
         return code;
     }
-    if (realpath(s->dir, real) == NULL || !serve_path(s->dir, "%s", real) ||
-        strlen(s->dir) + strlen("/health.sock") > SOCKET_PATH_MAX) {
-        return cli_wrong(c, "--dir: %s is too long a path for the sockets in it; choose a shorter one", real);
+    if (realpath(s->dir, real) == NULL || !has_room_for_sockets(real) || !serve_path(s->dir, "%s", real)) {
+        return too_long(c, real);
     }
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         if (!serve_path(path, "%s/%s", s->dir, folders[i]) || (mkdir(path, 0700) != 0 && errno != EEXIST)) {

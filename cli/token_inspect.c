@@ -89,7 +89,7 @@ static int inspect_simple(const cli *c, const parts *p)
     if (p->n == PARTS_MAX) {
         set_decoded(object, "params", p->part[3]);
     }
-    set_decoded(object, "kid", p->part[p->n - 2]);
+    cli_set_text(object, "kid", p->part[p->n - 2]);
     cli_set_text(object, "sign", p->part[p->n - 1]);
     return cli_print_record(c, object, NULL);
 }

@@ -63,6 +63,18 @@ static int choose_kind(const cli *c, minting *m)
     return cli_get(c, "user") != NULL ? CLI_YES : cli_wrong(c, "missing --user");
 }
 
+/* The longest life anything has under these settings. A cut-off is forgotten when nothing it could reach can
+ * be alive, so a token that lived longer would rise again. */
+static int64_t longest_life(const lk_settings *s)
+{
+    const int64_t lives[] = {s->absolute_s, s->remember_s, s->anonymous_s, s->token_ttl_s, s->jwt_ttl_s};
+    int64_t longest = 0;
+    for (size_t i = 0; i < sizeof lives / sizeof lives[0]; i++) {
+        longest = lives[i] > longest ? lives[i] : longest;
+    }
+    return longest;
+}
+
 static int choose_times(const cli *c, const cli_place *place, minting *m)
 {
     int64_t ttl = m->simple ? place->settings.token_ttl_s : place->settings.jwt_ttl_s;
@@ -72,6 +84,13 @@ static int choose_times(const cli *c, const cli_place *place, minting *m)
     }
     if (ttl < 1) {
         return cli_wrong(c, "--ttl must be at least a second");
+    }
+    if (ttl > longest_life(&place->settings)) {
+        return cli_wrong(
+            c,
+            "--ttl is longer than anything lives under these settings (%lld days), so a revocation would be "
+            "forgotten before the token is over",
+            (long long)(longest_life(&place->settings) / 86400));
     }
     m->claims.issued_s = lk_now_s(lk_env_system());
     m->claims.expires_s = m->claims.issued_s + ttl;

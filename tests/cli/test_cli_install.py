@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `meson install` puts where, and that other programs can use the library."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from conftest import BUILD, ROOT
+
+PROGRAM = r"""
+#include <latchkey/account.h>
+#include <latchkey/service.h>
+#include <stdio.h>
+
+int main(void)
+{
+    lk_settings settings;
+    int64_t s = 0;
+    lk_settings_init(&settings);
+    if (lk_parse_duration_s(LK_VIEW("15m"), &s) != LK_OK || lk_settings_check(&settings, NULL) != LK_OK)
+        return 1;
+    printf("%lld %s\n", (long long)s, lk_reason_word(LK_REASON_REVOKED));
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Installed below a directory, as a packager does it."""
+    root = tmp_path_factory.mktemp("destdir")
+    subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--destdir", str(root)], check=True,
+                   capture_output=True)
+    return root
+
+
+def files(root):
+    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+
+
+def one(root, pattern):
+    found = [path for path in root.rglob(pattern)]
+    assert len(found) == 1, (pattern, found)
+    return found[0]
+
+
+def test_command_module_library_and_manual_are_installed(installed):
+    for pattern in ("bin/latchkey", "ngx_http_latchkey_module.so", "liblatchkey.so.0", "liblatchkey.a", "latchkey.pc",
+                    "latchkey.1", "latchkey.conf.5", "latchkey.7", "bash-completion/completions/latchkey"):
+        one(installed, pattern)
+
+
+def test_every_public_header_is_installed_and_reads_alone(installed, tmp_path):
+    folder = one(installed, "latchkey/guard.h").parent
+    wanted = {path.name for path in (ROOT / "include" / "latchkey").glob("*.h")}
+    assert {path.name for path in folder.iterdir()} == wanted
+    for name in sorted(wanted):
+        for language in ("c", "c++"):
+            subprocess.run(["g++" if language == "c++" else "gcc", "-fsyntax-only", "-Wall", "-Werror", "-x", language, "-I",
+                            str(folder.parent), "-"], input=f"#include <latchkey/{name}>\n".encode(), check=True)
+
+
+def exported(library):
+    lines = subprocess.run(["nm", "-D", "--defined-only", str(library)], check=True, capture_output=True, text=True).stdout
+    return {line.split()[2].split("@")[0] for line in lines.splitlines() if line.split()[1] in "TDBR"}
+
+
+def test_library_shows_the_functions_of_its_headers_and_nothing_else(installed):
+    shown = {name for name in exported(one(installed, "liblatchkey.so.0").resolve()) if not name.startswith("LATCHKEY_")}
+    headers = sorted(one(installed, "latchkey/guard.h").parent.iterdir())
+    text = "".join(re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S) for header in headers)
+    assert shown <= set(re.findall(r"\b(lk_\w+)\(", text))
+    listed = subprocess.run(["python3", str(ROOT / "src" / "symbols.py"), "0", *map(str, headers)], check=True,
+                            capture_output=True, text=True).stdout
+    assert shown == set(re.findall(r"^    (lk_\w+);", listed, re.M)), "a header declares what nobody defines"
+
+
+def build(installed, tmp_path, *how):
+    (tmp_path / "program.c").write_text(PROGRAM)
+    pc = one(installed, "latchkey.pc")
+    env = {**os.environ, "PKG_CONFIG_PATH": str(pc.parent), "PKG_CONFIG_SYSROOT_DIR": str(installed)}
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", *how, "latchkey"], env=env, check=True, capture_output=True,
+                           text=True).stdout.split()
+    # The dependencies are not below DESTDIR: only our own paths are.
+    flags = [flag.replace(str(installed), "", 1) if not re.search(r"^-[IL].*(include|lib|lib/[^/]+)$", flag) else flag
+             for flag in flags]
+    sanitized = "libasan" in subprocess.run(["ldd", str(BUILD / "latchkey")], capture_output=True, text=True, check=True).stdout
+    extra = ["-fsanitize=address,undefined"] if sanitized else []
+    subprocess.run(["gcc", *extra, "-o", str(tmp_path / "program"), str(tmp_path / "program.c"), *flags], check=True)
+    return subprocess.run([str(tmp_path / "program")], check=True, capture_output=True, text=True,
+                          env={**os.environ, "LD_LIBRARY_PATH": str(one(installed, "liblatchkey.so.0").parent)}).stdout
+
+
+def test_program_links_the_shared_library(installed, tmp_path):
+    assert build(installed, tmp_path) == "900 revoked\n"
+    needed = subprocess.run(["readelf", "-d", str(tmp_path / "program")], capture_output=True, text=True, check=True).stdout
+    assert "liblatchkey.so.0" in needed
+
+
+def test_program_links_the_static_library(installed, tmp_path):
+    for shared in installed.rglob("liblatchkey.so*"):
+        if shared.name == "liblatchkey.so":
+            shared.rename(shared.with_name("away.so"))
+            try:
+                assert build(installed, tmp_path, "--static") == "900 revoked\n"
+            finally:
+                shared.with_name("away.so").rename(shared)
+    needed = subprocess.run(["readelf", "-d", str(tmp_path / "program")], capture_output=True, text=True, check=True).stdout
+    assert "liblatchkey" not in needed
+
+
+def test_manual_pages_can_be_read(installed):
+    for name in ("latchkey.1", "latchkey.conf.5", "latchkey.7"):
+        page = one(installed, name).read_text()
+        assert ".SH NAME" in page and ".SH SEE ALSO" in page
+
+
+def test_installed_command_works(installed):
+    done = subprocess.run([str(one(installed, "bin/latchkey")), "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("latchkey ")
