@@ -66,49 +66,43 @@ static bool are_neighbours(uint32_t a, uint32_t b)
     return row_b == row_a - 1 && (column_b == column_a || column_b == column_a + 1);
 }
 
-typedef enum run_kind { RUN_SAME, RUN_UP, RUN_DOWN, RUN_KEYS, RUN_KINDS } run_kind;
-
-static bool goes_on(run_kind kind, uint32_t a, uint32_t b)
+/* The kinds of run that may go on from A to B, as bits. */
+static unsigned kinds_of(uint32_t a, uint32_t b)
 {
-    switch (kind) {
-    case RUN_SAME:
-        return b == a;
-    case RUN_UP:
-        return b == a + 1;
-    case RUN_DOWN:
-        return a == b + 1;
-    case RUN_KEYS:
-        return are_neighbours(a, b);
-    case RUN_KINDS:
-        break;
-    }
-    return false;
+    enum { SAME = 1, UP = 2, DOWN = 4, KEYS = 8 };
+    unsigned kinds = 0;
+
+    if (b == a)
+        kinds |= SAME;
+    if (b == a + 1)
+        kinds |= UP;
+    if (a == b + 1)
+        kinds |= DOWN;
+    if (are_neighbours(a, b))
+        kinds |= KEYS;
+    return kinds;
 }
 
-/* Length of the longest run of any kind that begins at FROM. */
-static size_t run_at(const lk__letters *t, size_t from)
+/* Where the longest run of one kind that begins at FROM is over. One letter is always a run. */
+static size_t run_end(const lk__letters *t, size_t from)
 {
-    size_t longest = 1;
+    unsigned kinds = ~0U;
+    size_t end = from + 1;
 
-    for (run_kind kind = RUN_SAME; kind < RUN_KINDS; kind++) {
-        size_t len = 1;
-
-        while (from + len < t->n && goes_on(kind, t->at[from + len - 1], t->at[from + len]))
-            len++;
-        if (len > longest)
-            longest = len;
-    }
-    return longest;
+    while (end < t->n && (kinds &= kinds_of(t->at[end - 1], t->at[end])) != 0)
+        end++;
+    return end;
 }
 
 size_t lk__letters_fresh(const lk__letters *t)
 {
-    size_t fresh = 0;
+    size_t fresh = 0, at = 0;
 
-    for (size_t i = 0; i < t->n; fresh++) {
-        size_t run = run_at(t, i);
+    while (at < t->n) {
+        size_t end = run_end(t, at);
 
-        i += run >= RUN_MIN ? run : 1;
+        at = end - at >= RUN_MIN ? end : at + 1;
+        fresh++;
     }
     return fresh;
 }
