@@ -45,7 +45,7 @@ static lk_status check_access(int fd, const char *path, const char *name, lk_not
                     name, S_ISDIR(st.st_mode) ? "700" : "600", path, slash, name);
         return LK_REFUSED;
     }
-    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
+    if (name[0] != '\0' && !S_ISREG(st.st_mode)) {
         lk_note_set(note, "%s%s%s is not a plain file; take it out of the key directory", path, slash, name);
         return LK_REFUSED;
     }
@@ -81,8 +81,10 @@ lk_status lk__key_dir_open(lk__key_dir *dir, const lk_env *env, const char *path
         return LK_FAULT;
     dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir->fd < 0) {
-        lk_note_set(note, "the key directory %s cannot be opened: %s", path, strerrordesc_np(errno));
-        return errno == ENOENT ? LK_MISS : LK_FAULT;
+        int why = errno;
+
+        lk_note_set(note, "the key directory %s cannot be opened: %s", path, strerrordesc_np(why));
+        return why == ENOENT ? LK_MISS : LK_FAULT;
     }
     if (create)
         sync_parent(dir);
@@ -169,8 +171,10 @@ static lk_status read_file(const lk__key_dir *dir, const char *name, lk_buf *tex
     lk_status status;
 
     if (fd < 0) {
-        lk_note_set(note, "the key file %s/%s cannot be opened: %s", dir->path, name, strerrordesc_np(errno));
-        return errno == ELOOP ? LK_REFUSED : LK_FAULT;
+        int why = errno;
+
+        lk_note_set(note, "the key file %s/%s cannot be opened: %s", dir->path, name, strerrordesc_np(why));
+        return why == ELOOP ? LK_REFUSED : LK_FAULT;
     }
     status = check_access(fd, dir->path, name, note);
     if (status == LK_OK) {
