@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lmdb_row.c - a session and its index entries as one; fences; the keys of the databases.
+ *
+ * The expiry index is lazy: a touch moves the end of a session but not its entry, which would cost four
+ * writes for one. The entry says "look here then, not before"; the sweep looks and, finding it alive, moves
+ * the entry. So each row tells under which time it stands in the index: 8 bytes before the record.
+ */
+#include "store/lmdb_inner.h"
+#include "store/pack.h"
+#include <string.h>
+
+#define DUE_LEN 8
+
+static MDB_val as_val(lk_view v)
+{
+    return (MDB_val){.mv_size = v.len, .mv_data = (void *)(uintptr_t)v.p};
+}
+
+static lk_view key_view(const lk_session_key *key)
+{
+    return lk_view_make(key->bytes, sizeof(key->bytes));
+}
+
+lk_status lk__lmdb_get(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_name name, lk_view key, lk_view *value)
+{
+    MDB_val k = as_val(key), v;
+    lk_status status = lk__lmdb_status(mdb_get(txn, db->dbs[name], &k, &v));
+
+    if (status == LK_OK)
+        *value = lk_view_make(v.mv_data, v.mv_size);
+    return status == LK_FULL ? LK_FAULT : status;
+}
+
+lk_status lk__lmdb_put(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_name name, lk_view key, lk_view value)
+{
+    MDB_val k = as_val(key), v = as_val(value);
+    lk_status status = lk__lmdb_status(mdb_put(txn, db->dbs[name], &k, &v, 0));
+
+    return status == LK_MISS ? LK_FAULT : status;
+}
+
+lk_status lk__lmdb_delete(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_name name, lk_view key)
+{
+    MDB_val k = as_val(key);
+    lk_status status = lk__lmdb_status(mdb_del(txn, db->dbs[name], &k, NULL));
+
+    return status == LK_MISS ? LK_OK : status;
+}
+
+void lk__lmdb_user_prefix(lk_view realm, lk_view user, lk_buf *out)
+{
+    lk_buf_add(out, realm);
+    lk_buf_add_byte(out, '\0'); /* no realm and no user id holds one: no user's entries lie among another's */
+    lk_buf_add(out, user);
+    lk_buf_add_byte(out, '\0');
+}
+
+void lk__lmdb_due_write(const lk__lmdb_due *due, uint8_t out[LK__LMDB_EXPIRY_LEN])
+{
+    lk__put64_ordered(out, due->at_s > 0 ? (uint64_t)due->at_s : 0);
+    out[8] = (uint8_t)due->kind;
+    memcpy(out + 9, due->id.bytes, sizeof(due->id.bytes));
+}
+
+lk_status lk__lmdb_due_read(lk_view key, lk__lmdb_due *out)
+{
+    if (key.len != LK__LMDB_EXPIRY_LEN || key.p[8] < LK__LMDB_OF_SESSION || key.p[8] > LK__LMDB_OF_EVENT)
+        return LK_STALE;
+    out->at_s = (int64_t)lk__get64_ordered(key.p);
+    out->kind = (lk__lmdb_kind)key.p[8];
+    memcpy(out->id.bytes, key.p + 9, sizeof(out->id.bytes));
+    return LK_OK;
+}
+
+/* Move the entry of ID in the expiry index from one time to another; LK__LMDB_NEW: there is none at that end.
+ */
+static lk_status move_due(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_kind kind, const lk_session_key *id,
+                          int64_t from_s, int64_t to_s)
+{
+    uint8_t key[LK__LMDB_EXPIRY_LEN];
+    lk_status status = LK_OK;
+
+    if (from_s == to_s)
+        return LK_OK;
+    if (from_s != LK__LMDB_NEW) {
+        lk__lmdb_due_write(&(lk__lmdb_due){.at_s = from_s, .kind = kind, .id = *id}, key);
+        status = lk__lmdb_delete(db, txn, LK__LMDB_EXPIRY, lk_view_make(key, sizeof(key)));
+    }
+    if (status == LK_OK && to_s != LK__LMDB_NEW) {
+        lk__lmdb_due_write(&(lk__lmdb_due){.at_s = to_s, .kind = kind, .id = *id}, key);
+        status = lk__lmdb_put(db, txn, LK__LMDB_EXPIRY, lk_view_make(key, sizeof(key)), (lk_view){0});
+    }
+    return status;
+}
+
+lk_status lk__lmdb_row_get(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key, lk__lmdb_row *row)
+{
+    lk_view value;
+    lk_status status = lk__lmdb_get(db, txn, LK__LMDB_SESSIONS, key_view(key), &value);
+
+    if (status != LK_OK)
+        return status;
+    if (value.len <= DUE_LEN)
+        return LK_STALE;
+    row->due_s = (int64_t)lk__get64(value.p);
+    row->record = lk_view_part(value, DUE_LEN, value.len);
+    return LK_OK;
+}
+
+static lk_status put_user(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, int64_t due_s)
+{
+    uint8_t room[LK__LMDB_USER_MAX], due[DUE_LEN];
+    lk_buf key = lk_buf_over(room, sizeof(room));
+
+    if (s->user.len == 0)
+        return LK_OK;
+    lk__lmdb_user_prefix(s->realm, s->user, &key);
+    lk_buf_add(&key, key_view(&s->key));
+    lk__put64(due, (uint64_t)due_s);
+    if (key.full)
+        return LK_FAULT;
+    return lk__lmdb_put(db, txn, LK__LMDB_USERS, lk_buf_view(&key), lk_view_make(due, sizeof(due)));
+}
+
+lk_status lk__lmdb_row_put(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, lk_view record,
+                           int64_t due_before_s, int64_t due_s)
+{
+    uint8_t value[DUE_LEN + LK_RECORD_MAX];
+    lk_status status;
+
+    if (record.len > LK_RECORD_MAX)
+        return LK_FULL;
+    lk__put64(value, (uint64_t)due_s);
+    memcpy(value + DUE_LEN, record.p, record.len);
+    status = lk__lmdb_put(db, txn, LK__LMDB_SESSIONS, key_view(&s->key),
+                          lk_view_make(value, DUE_LEN + record.len));
+    if (status == LK_OK)
+        status = move_due(db, txn, LK__LMDB_OF_SESSION, &s->key, due_before_s, due_s);
+    if (status == LK_OK && due_before_s != due_s)
+        status = put_user(db, txn, s, due_s);
+    return status;
+}
+
+static lk_status drop_user(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s)
+{
+    uint8_t room[LK__LMDB_USER_MAX];
+    lk_buf key = lk_buf_over(room, sizeof(room));
+
+    if (s->user.len == 0)
+        return LK_OK;
+    lk__lmdb_user_prefix(s->realm, s->user, &key);
+    lk_buf_add(&key, key_view(&s->key));
+    return key.full ? LK_FAULT : lk__lmdb_delete(db, txn, LK__LMDB_USERS, lk_buf_view(&key));
+}
+
+lk_status lk__lmdb_row_drop(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key)
+{
+    lk__lmdb_row row = {.due_s = LK__LMDB_NEW};
+    lk_session s;
+    lk_status status = lk__lmdb_row_get(db, txn, key, &row);
+
+    if (status != LK_OK && status != LK_STALE)
+        return status;
+    /* Of a record that cannot be read the owner is unknown; its entry in USERS leads nowhere from now on, and
+     * the next write to that user trims it. */
+    status = LK_OK;
+    if (lk_record_read(row.record, &s) == LK_OK)
+        status = drop_user(db, txn, &s);
+    if (status == LK_OK && row.due_s != LK__LMDB_NEW)
+        status = move_due(db, txn, LK__LMDB_OF_SESSION, key, row.due_s, LK__LMDB_NEW);
+    if (status == LK_OK)
+        status = lk__lmdb_delete(db, txn, LK__LMDB_SESSIONS, key_view(key));
+    return status;
+}
+
+lk_status lk__lmdb_fenced(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key, lk_reason *why)
+{
+    int64_t until_s;
+    lk_view fence;
+    lk_status status = lk__lmdb_get(db, txn, LK__LMDB_FENCES, key_view(key), &fence);
+
+    if (status != LK_OK)
+        return status;
+    lk__fence_read(fence, why, &until_s);
+    return LK_STALE;
+}
+
+static lk_status put_fence(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key, lk_reason reason,
+                           int64_t until_s)
+{
+    uint8_t room[LK_FENCE_MAX];
+    lk_buf fence = lk_buf_over(room, sizeof(room));
+    int64_t there_until_s = LK__LMDB_NEW;
+    lk_view there;
+    lk_status status = lk__lmdb_get(db, txn, LK__LMDB_FENCES, key_view(key), &there);
+
+    if (status == LK_OK) {
+        lk__fence_read(there, &reason, &there_until_s);
+        if (there_until_s >= until_s)
+            return LK_OK;
+    } else if (status != LK_MISS) {
+        return status;
+    }
+    status = lk__fence_write(reason, until_s, &fence);
+    if (status == LK_OK)
+        status = lk__lmdb_put(db, txn, LK__LMDB_FENCES, key_view(key), lk_buf_view(&fence));
+    if (status == LK_OK)
+        status = move_due(db, txn, LK__LMDB_OF_FENCE, key, there_until_s, until_s);
+    return status;
+}
+
+lk_status lk__lmdb_row_end(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key, lk_reason reason,
+                           int64_t until_s)
+{
+    lk_status status = put_fence(db, txn, key, reason, until_s);
+
+    if (status == LK_OK)
+        status = lk__lmdb_row_drop(db, txn, key);
+    return status == LK_MISS ? LK_OK : status;
+}

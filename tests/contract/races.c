@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * races.c - a logout among writers that are on their way.
+ */
+#include "contract.h"
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SESSIONS 300
+
+/* Write to every session in turn, in every way there is, until killed. Session n is replaced by n + 1000 and
+ * that by n + 2000; whoever comes first gets it. */
+static void write_for_ever(lk_store *own, unsigned seed)
+{
+    for (uint32_t at = seed;;) {
+        unsigned n = random_next(&at) % SESSIONS;
+        lk_session s = session_of(n + 1000);
+        lk_session_key key = key_of(n);
+        lk_touch touch = {.key = key, .seen_s = NOW_S + random_next(&at) % 100};
+        lk_op op = op_add("n", 1);
+
+        s.previous = key;
+        (void)!lk_store_change(own, &key, 1, 0, &op, 1, NULL, NULL);
+        (void)!lk_store_touch_many(own, &touch, 1);
+        if (random_next(&at) % 8 == 0)
+            (void)!lk_store_replace(own, &key, 1, &s, random_next(&at) % 2 ? NOW_S + 10 : 0, FENCE_S,
+                                    NO_LIMIT);
+        if (random_next(&at) % 8 == 0) {
+            s = session_of(n);
+            (void)!lk_store_create(own, &s, (lk_limit){.max = 0}, NULL);
+        }
+    }
+}
+
+static pid_t start_writer(unsigned seed)
+{
+    pid_t child = fork();
+
+    if (child == 0) {
+        lk_store *own = open_again();
+
+        if (own == NULL)
+            _exit(1);
+        write_for_ever(own, seed);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static void no_write_on_its_way_brings_an_ended_session_back(void **state)
+{
+    pid_t writers[3];
+
+    (void)state;
+    for (unsigned i = 0; i < SESSIONS; i++)
+        assert_int_equal(create(i), LK_OK);
+    for (unsigned i = 0; i < 3; i++)
+        writers[i] = start_writer(i + 1);
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        lk_reason why;
+
+        assert_int_equal(destroy(i), LK_OK);
+        assert_int_equal(look(i, NULL, &why), LK_STALE);
+        assert_true(why == LK_REASON_KICKED || why == LK_REASON_REPLACED);
+        if (i % 20 == 0)
+            usleep(10000);
+    }
+    usleep(100000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(kill(writers[i], SIGKILL), 0);
+        assert_int_equal(waitpid(writers[i], NULL, 0), writers[i]);
+    }
+    for (unsigned i = 0; i < SESSIONS; i++)
+        assert_int_equal(status_of(i), LK_STALE);
+}
+
+/* Replace one session at the same time in several processes: exactly one new session is to come of it. */
+static bool replace_it(lk_store *own, unsigned i, void *context)
+{
+    const unsigned *old = context;
+    lk_session s = session_of(10000 + *old * 10 + i);
+    lk_session_key key = key_of(*old);
+    lk_status status;
+
+    s.previous = key;
+    status = lk_store_replace(own, &key, 1, &s, *old % 2 ? NOW_S + 10 : 0, FENCE_S, NO_LIMIT);
+    CHECK(status == LK_OK || status == LK_STALE || status == LK_MISS);
+    return true;
+}
+
+static void one_of_several_parallel_id_changes_wins(void **state)
+{
+    (void)state;
+    for (unsigned old = 0; old < 40; old++) {
+        unsigned made = 0;
+
+        assert_int_equal(create(old), LK_OK);
+        in_children(4, replace_it, &old);
+        for (unsigned i = 0; i < 4; i++)
+            made += status_of(10000 + old * 10 + i) == LK_OK;
+        assert_int_equal(made, 1);
+        assert_int_equal(listed("shop", "u1", 100), old + 1);
+    }
+}
+
+int run_races(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(no_write_on_its_way_brings_an_ended_session_back),
+        TEST(one_of_several_parallel_id_changes_wins),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
