@@ -11,13 +11,10 @@
 #ifndef LATCHKEY_SHM_TABLE_H
 #define LATCHKEY_SHM_TABLE_H
 
-#include <latchkey/env.h>
+#include <latchkey/memory.h>
 
 #define LK_TABLE_KEY_LEN 16
 #define LK_TABLE_VALUE_MAX 20480
-#define LK_TABLE_SIZE_MIN (1u << 20)
-
-typedef struct lk_table lk_table;
 
 /* What an entry is. The kind is part of its identity: the same key bytes under two kinds are two entries. */
 typedef enum lk_entry_kind {
@@ -29,15 +26,6 @@ typedef enum lk_entry_kind {
     LK_ENTRY_SEEN,        /* last-seen times waiting to be flushed */
     LK_ENTRY_KINDS
 } lk_entry_kind;
-
-/* Map PATH (made with mode 0600 and SIZE bytes if it is not there; NULL: anonymous memory, shared with later
- * forks). An existing table of the same format is joined, whatever SIZE says (*joined true; the note then
- * says when SIZE differs). A table of another format or a damaged header is replaced by a new file. At most
- * one process makes it: the others wait for it. Gives LK_OK; LK_REFUSED when SIZE is below LK_TABLE_SIZE_MIN;
- * LK_FAULT. */
-lk_status LK_CHECKED lk_table_open(const lk_env *env, const char *path, size_t size, lk_table **out,
-                                   bool *joined, lk_note *note);
-void lk_table_close(lk_table *t); /* unmap; the file stays */
 
 /* A name for something long: SipHash-2-4 (128 bit) under a secret of this table. For cut-offs and counters.
  */
