@@ -132,12 +132,10 @@ void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res)
     lk__call c = {.s = s, .req = req, .res = res, .id = &res->identity, .now_ms = lk_now_ms(s->env)};
     c.arena = lk__arena_new(s->env);
     res->memory = c.arena;
-    if (c.arena == NULL) {
+    if (c.arena == NULL)
         lk__answer_unavailable(&c);
-        lk__answer_header(&c, "Cache-Control", LK_VIEW("no-store"));
-        return;
-    }
-    run(&c);
+    else
+        run(&c);
     lk__answer_finish(&c);
 }
 
