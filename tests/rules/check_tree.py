@@ -44,6 +44,7 @@ HEADER_LAYER = {
     'status': 'base', 'bytes': 'base', 'base64url': 'base', 'secret': 'base', 'env': 'base', 'json': 'base',
     'reason': 'base',
     'session': 'words', 'cutoff': 'words',
+    'memory': 'shm',
     'keyring': 'keyring',
     'settings': 'settings',
     'credential': 'credential', 'store': 'store', 'account': 'account',
