@@ -39,6 +39,11 @@
 #define NGX_HTTP_LATCHKEY_PROBLEM   1024
 
 
+/* of latchkey_api */
+#define NGX_HTTP_LATCHKEY_API_HERE    1
+#define NGX_HTTP_LATCHKEY_API_REMOTE  2
+
+
 typedef struct ngx_http_latchkey_job_s  ngx_http_latchkey_job_t;
 
 
@@ -56,6 +61,7 @@ typedef struct {
 typedef struct {
     lk_rule                      rule;
     ngx_uint_t                   anonymous;
+    ngx_http_core_srv_conf_t    *server;
     ngx_str_t                    file;       /* for the sentence of a refusal */
     ngx_uint_t                   line;
 } ngx_http_latchkey_rule_t;
@@ -106,7 +112,6 @@ typedef struct {
     lk_reason                    reason;
 
     unsigned                     no_store:1;
-    unsigned                     own_answer:1; /* the API wrote the headers */
     unsigned                     issued:1;   /* an anonymous session was made */
     unsigned                     tried:1;    /* ... or could not be */
     unsigned                     too_large:1;

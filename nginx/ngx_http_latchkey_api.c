@@ -323,8 +323,6 @@ ngx_http_latchkey_api_headers(ngx_http_request_t *r,
         }
     }
 
-    ctx->own_answer = 1;
-
     return NGX_OK;
 }
 

@@ -60,20 +60,23 @@ ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 {
-    ngx_uint_t                i;
-    ngx_list_part_t          *part;
-    ngx_table_elt_t          *h;
-    ngx_http_latchkey_ctx_t  *ctx;
+    ngx_uint_t                     i;
+    ngx_list_part_t               *part;
+    ngx_table_elt_t               *h;
+    ngx_http_latchkey_ctx_t       *ctx;
+    ngx_http_latchkey_loc_conf_t  *llcf;
 
     if (r != r->main) {
         return ngx_http_next_header_filter(r);
     }
 
-    ctx = ngx_http_latchkey_ctx(r);
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
 
-    if (ctx == NULL || !ctx->own_answer) {
+    if (!llcf->api) {
         ngx_http_latchkey_guard_cookie(r);
     }
+
+    ctx = ngx_http_latchkey_ctx(r);
 
     if (ctx == NULL || !ctx->no_store) {
         return ngx_http_next_header_filter(r);
@@ -116,7 +119,7 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 
 
 /* An application behind the gateway must not set the cookie of the session:
- * it could fix one (SECURITY: a compromised upstream), or remove ours. */
+ * a compromised one could fix a session with it, or end one. */
 static void
 ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
 {

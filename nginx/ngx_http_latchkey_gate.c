@@ -186,6 +186,13 @@ ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
 
     req.presented = *presented;
 
+    /* The body is not read, and a form token in it belongs to the application.
+     * All that matters here is whether there is one. */
+
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+        req.body = LK_VIEW("?");
+    }
+
     if (r->headers_in.upgrade != NULL) {
         req.method = LK_VIEW("POST");
     }

@@ -241,6 +241,8 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
 {
     ngx_http_latchkey_main_conf_t  *lmcf;
 
+    static ngx_str_t                request_id = ngx_string("request_id");
+
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
 
     if (!lmcf->keys_given && !lmcf->used) {
@@ -255,8 +257,10 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    lmcf->request_id = ngx_http_get_variable_index(cf, &request_id);
     lmcf->pool = ngx_thread_pool_add(cf, NULL);
-    if (lmcf->pool == NULL) {
+
+    if (lmcf->request_id == NGX_ERROR || lmcf->pool == NULL) {
         return NGX_ERROR;
     }
 
@@ -275,7 +279,6 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
 static void *
 ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_str_t                       name;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
     lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_latchkey_main_conf_t));
@@ -289,13 +292,6 @@ ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
                        sizeof(ngx_http_latchkey_rule_t *))
         != NGX_OK)
     {
-        return NULL;
-    }
-
-    ngx_str_set(&name, "request_id");
-
-    lmcf->request_id = ngx_http_get_variable_index(cf, &name);
-    if (lmcf->request_id == NGX_ERROR) {
         return NULL;
     }
 
@@ -344,16 +340,19 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->noname && prev->api && clcf->handler == NULL) {
+    if (clcf->noname && prev->api && !conf->api) {
 
         /* `if` and `limit_except` inside the location of the API */
 
         conf->api = prev->api;
         conf->pool = prev->pool;
-        clcf->handler = ngx_http_latchkey_api_handler;
+
+        if (prev->api == NGX_HTTP_LATCHKEY_API_HERE && clcf->handler == NULL) {
+            clcf->handler = ngx_http_latchkey_api_handler;
+        }
     }
 
-    if (conf->api) {
+    if (conf->api == NGX_HTTP_LATCHKEY_API_HERE) {
 
         /* The handler counts to LK_BODY_MAX itself and answers 413 in its own
          * words; a buffer that holds it all keeps passwords off the disk. */

@@ -316,6 +316,10 @@ ngx_http_latchkey_send_problem(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.status = status;
     r->headers_out.content_length_n = (off_t) b.len;
 
+    /* "error_page 401 =200" that leads to another refusal: not a 200 */
+
+    r->err_status = 0;
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {

@@ -256,6 +256,30 @@ ngx_http_latchkey_header(ngx_http_request_t *r, const char *name)
 }
 
 
+/* What comes in through a unix socket comes from a proxy on this machine that
+ * the operator put there (`latchkey serve --split`): it says what the visitor
+ * used.  From anybody else X-Forwarded-Proto is a claim. */
+static lk_view
+ngx_http_latchkey_scheme(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        return LK_VIEW("https");
+    }
+#endif
+
+    if (r->connection->local_sockaddr != NULL
+        && r->connection->local_sockaddr->sa_family == AF_UNIX
+        && lk_view_equal(ngx_http_latchkey_header(r, "x-forwarded-proto"),
+                         LK_VIEW("https")))
+    {
+        return LK_VIEW("https");
+    }
+
+    return LK_VIEW("http");
+}
+
+
 /* Everything but body and credential.  The path is nginx's own normalised URI
  * of this request; what a client says in X-Original-URI is passed on as what
  * it is, a claim (CVE-2026-40575).  A sub-request, as auth_request makes, is
@@ -275,12 +299,7 @@ ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
     req->query = ngx_http_latchkey_view(&r->args);
     req->host = ngx_http_latchkey_header(r, "host");
 
-#if (NGX_HTTP_SSL)
-    req->scheme = r->connection->ssl ? LK_VIEW("https") : LK_VIEW("http");
-#else
-    req->scheme = LK_VIEW("http");
-#endif
-
+    req->scheme = ngx_http_latchkey_scheme(r);
     req->address = ngx_http_latchkey_view(&r->connection->addr_text);
     req->content_type = ngx_http_latchkey_header(r, "content-type");
     req->accept = ngx_http_latchkey_header(r, "accept");

@@ -149,6 +149,7 @@ ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    rule->server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     rule->file = cf->conf_file->file.name;
     rule->line = cf->conf_file->line;
 
@@ -315,6 +316,9 @@ ngx_http_latchkey_credential(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 }
 
 
+/* latchkey_api [pool=NAME]: the API is here.  latchkey_api remote: what the
+ * location proxies to is the API in another nginx of ours, so there is no
+ * gate before it, and it may set our cookie. */
 char *
 ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -328,11 +332,19 @@ ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return (char *) "is duplicate";
     }
 
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
+    lmcf->used = 1;
+
     pool = NULL;
 
     if (cf->args->nelts == 2) {
 
         value = cf->args->elts;
+
+        if (ngx_strcmp(value[1].data, "remote") == 0) {
+            llcf->api = NGX_HTTP_LATCHKEY_API_REMOTE;
+            return NGX_CONF_OK;
+        }
 
         if (ngx_strncmp(value[1].data, "pool=", 5) != 0
             || value[1].len == 5)
@@ -340,7 +352,7 @@ ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" of "
                                "\"latchkey_api\": it takes pool=NAME, a "
-                               "\"thread_pool\"", &value[1]);
+                               "\"thread_pool\", or remote", &value[1]);
             return NGX_CONF_ERROR;
         }
 
@@ -354,13 +366,10 @@ ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
-    lmcf->used = 1;
-
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_latchkey_api_handler;
 
-    llcf->api = 1;
+    llcf->api = NGX_HTTP_LATCHKEY_API_HERE;
 
     return NGX_CONF_OK;
 }
@@ -393,6 +402,39 @@ ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* With merge_slashes off, "//admin/x" is not in `location /admin/`, and yet a
+ * file system and most applications find the same thing there: the request
+ * would go around the rule, through whatever location matches "/".  So that
+ * one has to be closed as well. */
+static ngx_int_t
+ngx_http_latchkey_check_slashes(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule)
+{
+    void                         **loc_conf;
+    ngx_http_latchkey_loc_conf_t  *llcf;
+
+    if (rule->rule.mode != LK_MODE_REQUIRED || rule->server->merge_slashes
+        || rule->server->ctx == NULL)
+    {
+        return NGX_OK;
+    }
+
+    loc_conf = rule->server->ctx->loc_conf;
+    llcf = loc_conf[ngx_http_latchkey_module.ctx_index];
+
+    if (llcf->rule->rule.mode == LK_MODE_REQUIRED) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"merge_slashes off\" makes \"//x\" another path than "
+                  "\"/x\", so this rule could be walked around: remove it, "
+                  "or write \"latchkey required\" for the whole server, "
+                  "in %V:%ui", &rule->file, rule->line);
+
+    return NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_latchkey_check_rules(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf)
@@ -409,6 +451,10 @@ ngx_http_latchkey_check_rules(ngx_conf_t *cf,
         if (lk_rule_check(&rule[i]->rule, &lmcf->settings, &note) != LK_OK) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s in %V:%ui",
                           note.text, &rule[i]->file, rule[i]->line);
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_latchkey_check_slashes(cf, rule[i]) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -457,10 +503,7 @@ ngx_http_latchkey_check_settings(ngx_conf_t *cf,
 
     note.text[0] = '\0';
 
-    if (lk_settings_check(&lmcf->settings, &note) != LK_OK
-        || lk_store_url_check(lmcf->settings.store, &note) != LK_OK
-        || lk_accounts_url_check(lmcf->settings.accounts, &note) != LK_OK)
-    {
+    if (lk_guard_settings_check(&lmcf->settings, &note) != LK_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s", note.text);
         return NGX_ERROR;
     }
