@@ -21,7 +21,8 @@ static json_t *cutoff_object(const lk_cutoff *cut)
     cli_set_text(object, "level", lk_view_of(lk_level_name(cut->level)));
     cli_set_text(object, "key", lk_view_of(cut->key));
     cli_set_text(object, "reason", lk_view_of(lk_reason_word(cut->reason)));
-    cli_set_number(object, "before", cut->before_s);
+    cli_set_number(object, "before", cut->before_ms / 1000);
+    cli_set_number(object, "before_ms", cut->before_ms);
     cli_set_number(object, "until", cut->until_s);
     return object;
 }

@@ -97,7 +97,7 @@ const lk_cutoff *cli_cutoff_hits(const cli_cutoffs *cutoffs, const cli_subject *
 {
     for (size_t i = 0; i < cutoffs->n; i++) {
         const lk_cutoff *cut = &cutoffs->all[i];
-        if (subject->issued_s <= cut->before_s && now_s <= cut->until_s && reaches(cut, subject)) {
+        if (subject->issued_ms <= cut->before_ms && now_s <= cut->until_s && reaches(cut, subject)) {
             return cut;
         }
     }

@@ -5,6 +5,7 @@
 #include "place.h"
 #include "shm/table.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,14 +126,20 @@ static int sees_memory_store(const cli *c, const cli_place *place)
     return CLI_YES;
 }
 
-/* Join the gateway's table where it has one in a file. Never make that file: it belongs to the gateway's
- * user. */
+/* Join the gateway's table where it has one in a file that we may open: then what is ended here is refused
+ * there at once. Else a table of our own will do, for a store on disk: the gateway follows that one. The file
+ * is never made here: it belongs to the gateway, and so, as root's often, it is opened as whoever we are and
+ * not as the owner of the store. */
 static int open_table(const cli *c, cli_place *place)
 {
     lk_note note = {{0}};
     bool joined = false;
     const char *path = place->settings.memory_path;
-    bool in_file = strcmp(path, "anonymous") != 0 && access(path, F_OK) == 0;
+    become_self();
+    bool in_file = strcmp(path, "anonymous") != 0 && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
+    if (!in_file && is_memory_store(place)) {
+        return cli_fault(c, "%s cannot be opened: run this as the user of the gateway, or as root", path);
+    }
     size_t size = in_file ? (size_t)place->settings.memory_size : OWN_TABLE_SIZE;
     lk_status status =
         lk_table_open(lk_env_system(), in_file ? path : NULL, size, &place->table, &joined, &note);

@@ -59,7 +59,7 @@ void cli_cutoffs_free(cli_cutoffs *cutoffs);
 typedef struct cli_subject {
     lk_view realm, roles, client, user, device;
     const char *public_id; /* of its session, or NULL */
-    int64_t issued_s;
+    int64_t issued_ms;     /* since 1970 */
 } cli_subject;
 /* The cut-off that ends SUBJECT, or NULL. */
 const lk_cutoff *cli_cutoff_hits(const cli_cutoffs *cutoffs, const cli_subject *subject, int64_t now_s);

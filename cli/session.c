@@ -91,7 +91,7 @@ static lk_reason over(const lk_session *s, const cli_cutoffs *cutoffs, int64_t n
                            .user = s->user,
                            .device = s->device,
                            .public_id = public_id,
-                           .issued_s = s->issued_s};
+                           .issued_ms = s->issued_s * 1000 + s->issued_ms};
     const lk_cutoff *cut = cli_cutoff_hits(cutoffs, &subject, now_s);
     return cut != NULL ? cut->reason : LK_REASON_NONE;
 }
@@ -306,7 +306,8 @@ static int revoke_all(const cli *c, const cli_place *place, lk_reason reason)
         return cli_fault(c, "the store failed: %s", note.text);
     }
     json_t *object = json_object();
-    cli_set_number(object, "before", made.before_s);
+    cli_set_number(object, "before", made.before_ms / 1000);
+    cli_set_number(object, "before_ms", made.before_ms);
     return cli_done(c, object, "every session and token issued until now is refused");
 }
 

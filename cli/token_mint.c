@@ -92,7 +92,9 @@ static int choose_times(const cli *c, const cli_place *place, minting *m)
             "forgotten before the token is over",
             (long long)(longest_life(&place->settings) / 86400));
     }
-    m->claims.issued_s = lk_now_s(lk_env_system());
+    int64_t now_ms = lk_now_ms(lk_env_system());
+    m->claims.issued_s = now_ms / 1000;
+    m->claims.issued_ms = (uint16_t)(now_ms % 1000);
     m->claims.expires_s = m->claims.issued_s + ttl;
     return CLI_YES;
 }
@@ -163,7 +165,10 @@ static int take_params(const cli *c, minting *m)
     add_param(m, "realm", m->claims.realm);
     add_param(m, "roles", m->claims.roles);
     add_param(m, "scope", m->claims.scope);
-    add_param(m, "sid", m->claims.has_session ? lk_view_of(m->public_id) : (lk_view){0});
+    if (m->claims.has_session) {
+        add_param(m, "sid", lk_view_of(m->public_id));
+        lk_buf_add_printf(&m->params, ",ms=%u", m->claims.issued_ms);
+    }
     m->claims.params = lk_buf_view(&m->params);
     return m->params.full ? cli_wrong(c, "the parameters are too long") : CLI_YES;
 }

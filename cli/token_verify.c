@@ -149,7 +149,7 @@ static int check_cutoffs(const cli *c, cli_place *place, const lk_claims *claims
                            .user = claims->user,
                            .device = claims->device,
                            .public_id = claims->has_session ? public_id : NULL,
-                           .issued_s = claims->issued_s};
+                           .issued_ms = claims->issued_s * 1000 + claims->issued_ms};
     const lk_cutoff *cut = cli_cutoff_hits(&cutoffs, &subject, now_s);
     lk_reason reason = cut != NULL ? cut->reason : LK_REASON_NONE;
     const char *level = cut != NULL ? lk_level_name(cut->level) : "";

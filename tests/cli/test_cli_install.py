@@ -6,21 +6,48 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT
+from conftest import BUILD, ROOT, Latchkey
 
 PROGRAM = r"""
-#include <latchkey/account.h>
-#include <latchkey/service.h>
+#include <latchkey/guard.h>
+#include <latchkey/memory.h>
 #include <stdio.h>
 
-int main(void)
+/* Opens all a gateway stands on and asks it about a request that shows nothing. */
+int main(int argc, char **argv)
 {
+    const lk_env *env = lk_env_system();
+    lk_guard_parts parts = {.env = env};
     lk_settings settings;
-    int64_t s = 0;
+    lk_keyring *ring = NULL;
+    lk_table *table = NULL;
+    lk_store *store = NULL;
+    lk_guard *guard = NULL;
+    lk_identity who;
+    lk_note note = {""};
+    bool joined;
     lk_settings_init(&settings);
-    if (lk_parse_duration_s(LK_VIEW("15m"), &s) != LK_OK || lk_settings_check(&settings, NULL) != LK_OK)
+    if (argc != 2 || lk_settings_read(env, argv[1], &settings, &note) != LK_OK ||
+        lk_keyring_open(env, settings.keys, true, &ring, &note) != LK_OK ||
+        lk_table_open(env, NULL, settings.memory_size, &table, &joined, &note) != LK_OK ||
+        lk_store_open(env, settings.store, table, &store, &note) != LK_OK) {
+        fprintf(stderr, "%s\n", note.text);
         return 1;
-    printf("%lld %s\n", (long long)s, lk_reason_word(LK_REASON_REVOKED));
+    }
+    parts.settings = &settings;
+    parts.ring = ring;
+    parts.table = table;
+    parts.store = store;
+    if (lk_guard_open(parts, &guard, &note) != LK_OK)
+        return 1;
+    lk_presented nothing = {0};
+    lk_rule rule = {.mode = LK_MODE_REQUIRED};
+    lk_guard_check(guard, &nothing, &rule, &who);
+    printf("%d %s\n", lk_identity_http_status(&who), lk_reason_word(who.reason));
+    lk_guard_close(guard);
+    lk_store_close(store);
+    lk_table_close(table);
+    lk_keyring_free(ring);
     return 0;
 }
 """
@@ -88,12 +115,12 @@ def build(installed, tmp_path, *how):
     sanitized = "libasan" in subprocess.run(["ldd", str(BUILD / "latchkey")], capture_output=True, text=True, check=True).stdout
     extra = ["-fsanitize=address,undefined"] if sanitized else []
     subprocess.run(["gcc", *extra, "-o", str(tmp_path / "program"), str(tmp_path / "program.c"), *flags], check=True)
-    return subprocess.run([str(tmp_path / "program")], check=True, capture_output=True, text=True,
+    return subprocess.run([str(tmp_path / "program"), str(Latchkey(tmp_path).conf)], check=True, capture_output=True, text=True,
                           env={**os.environ, "LD_LIBRARY_PATH": str(one(installed, "liblatchkey.so.0").parent)}).stdout
 
 
 def test_program_links_the_shared_library(installed, tmp_path):
-    assert build(installed, tmp_path) == "900 revoked\n"
+    assert build(installed, tmp_path) == "401 no_credential\n"
     needed = subprocess.run(["readelf", "-d", str(tmp_path / "program")], capture_output=True, text=True, check=True).stdout
     assert "liblatchkey.so.0" in needed
 
@@ -103,7 +130,7 @@ def test_program_links_the_static_library(installed, tmp_path):
         if shared.name == "liblatchkey.so":
             shared.rename(shared.with_name("away.so"))
             try:
-                assert build(installed, tmp_path, "--static") == "900 revoked\n"
+                assert build(installed, tmp_path, "--static") == "401 no_credential\n"
             finally:
                 shared.with_name("away.so").rename(shared)
     needed = subprocess.run(["readelf", "-d", str(tmp_path / "program")], capture_output=True, text=True, check=True).stdout
