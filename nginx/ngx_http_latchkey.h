@@ -26,9 +26,6 @@
 #endif
 
 
-/* A request that waits for a thread is answered after this at the latest. */
-#define NGX_HTTP_LATCHKEY_WAIT      60000
-
 /* Remote-User, Remote-Groups, Remote-Name, Latchkey-Session */
 #define NGX_HTTP_LATCHKEY_IDENTITY  4
 
@@ -77,6 +74,7 @@ typedef struct {
     ngx_str_t                    node;
     ngx_str_t                    header;     /* latchkey_header, lower case */
     ngx_int_t                    request_id; /* index of $request_id */
+    ngx_msec_t                   wait;       /* for a thread, at most */
     unsigned                     audit_stderr:1;
     unsigned                     keys_given:1;
     unsigned                     used:1;     /* a location needs the module */

@@ -245,7 +245,7 @@ ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job)
     /* the timer is not cancelable: it is also what keeps a worker that shuts
      * down from closing connections whose requests wait */
 
-    ngx_add_timer(&job->timer, NGX_HTTP_LATCHKEY_WAIT);
+    ngx_add_timer(&job->timer, rt->conf->wait);
 
     if (r == r->main) {
         r->read_event_handler = ngx_http_test_reading;
@@ -400,8 +400,8 @@ ngx_http_latchkey_job_late(ngx_event_t *ev)
     ngx_http_latchkey_job_t  *job = ev->data;
 
     ngx_log_error(NGX_LOG_ERR, ev->log, 0,
-                  "latchkey: no thread answered in %d ms",
-                  NGX_HTTP_LATCHKEY_WAIT);
+                  "latchkey: no thread answered in %M ms",
+                  ngx_http_latchkey_runtime()->conf->wait);
 
     waits = job->waits;
 

@@ -16,6 +16,7 @@
 static ngx_int_t ngx_http_latchkey_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_latchkey_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_latchkey_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_latchkey_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_latchkey_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -55,6 +56,13 @@ static ngx_command_t  ngx_http_latchkey_commands
       offsetof(ngx_http_latchkey_loc_conf_t, on_unknown),
       NULL },
 
+    { ngx_string("latchkey_wait"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_latchkey_main_conf_t, wait),
+      NULL },
+
     { ngx_string("latchkey_node"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -71,7 +79,7 @@ static ngx_http_module_t  ngx_http_latchkey_module_ctx = {
     ngx_http_latchkey_postconfiguration,   /* postconfiguration */
 
     ngx_http_latchkey_create_main_conf,    /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_latchkey_init_main_conf,      /* init main configuration */
 
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -286,6 +294,8 @@ ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    lmcf->wait = NGX_CONF_UNSET_MSEC;
+
     lk_settings_init(&lmcf->settings);
 
     if (ngx_array_init(&lmcf->rules, cf->pool, 8,
@@ -296,6 +306,17 @@ ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
     }
 
     return lmcf;
+}
+
+
+static char *
+ngx_http_latchkey_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_latchkey_main_conf_t  *lmcf = conf;
+
+    ngx_conf_init_msec_value(lmcf->wait, 60000);
+
+    return NGX_CONF_OK;
 }
 
 

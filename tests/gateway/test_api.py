@@ -329,3 +329,73 @@ def test_a_full_hash_queue_is_503_and_session_checks_go_on(gateways, application
     assert set(statuses) == {200, 503}
     assert set(checks) == {200}
     assert alice.login("alice").status == 200
+
+
+def test_a_call_that_takes_too_long_is_503_and_its_thread_is_waited_for_by_nobody(gateways):
+    gateway = gateways(workers=1, http="latchkey_wait 300ms;",
+                       settings={"latchkey_password": "queue=10 passes=20 memory=262144"}).start()
+    gateway.expected_faults = []
+    started = threading.Barrier(4)
+    answers = []
+
+    def come():
+        visitor = Client(gateway.port)
+        started.wait()
+        answers.append(visitor.register("alice"))
+
+    threads = [threading.Thread(target=come) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [a.status for a in answers] == [503] * 4
+    assert all(a.reason == "store_unavailable" and a.get("Retry-After") for a in answers)
+    assert Client(gateway.port).get("/auth/health/live").status == 200
+    # one was in a thread, and is finished there; those in the queue were taken out of it
+    wait_until(lambda: len([e for e in gateway.audit() if e["event"] == "registered"]) == 1, 60, "the end of the hash")
+    assert gateway.stop() == 0
+
+
+def test_a_worker_that_is_stopped_finishes_the_call_it_is_at(gateways):
+    import signal
+    gateway = gateways(workers=1, settings={"latchkey_password": "passes=10 memory=131072"}).start()
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(Client(gateway.port).register("alice")))
+    thread.start()
+    time.sleep(0.15)
+    assert gateway.stop(signal.SIGQUIT) == 0
+    thread.join()
+    assert [a.status for a in answers] == [201]
+
+
+# ---- the API in another nginx ----
+
+def test_an_api_behind_a_unix_socket_serves_the_gateway_in_front(gateways, application):
+    """Two nginx on one set of settings, as latchkey serve --split makes them."""
+    edge = gateways()
+    socket_path = edge.folder / "api.sock"
+    edge.server = f"""
+        location / {{ latchkey required; proxy_pass http://127.0.0.1:{application.port}; }}
+        location /front/ {{ latchkey_api remote; proxy_pass http://unix:{socket_path}:/auth/;
+                           proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Proto $http_x_test_proto;
+                           proxy_set_header X-Forwarded-For $remote_addr; }}
+        location /closed/ {{ proxy_pass http://unix:{socket_path}:/auth/; }}"""
+    edge.write()
+    back = gateways(settings=edge.settings)
+    back.server = f"""}} server {{ listen unix:{socket_path}; set_real_ip_from unix:; real_ip_header X-Forwarded-For;
+                      location /auth/ {{ latchkey_api; }}"""
+    back.write()
+    back.start()
+    edge.start()
+    visitor = Client(edge.port)
+    assert visitor.register("alice").status == 201
+    login = {"username": "alice", "password": PASSWORD}
+    answer = visitor.post("/front/login", login)
+    assert answer.status == 200 and visitor.cookies[COOKIE]
+    assert visitor.get("/x").status == 200
+    # a location that does not say `remote` is an application like any other
+    assert Client(edge.port).post("/closed/login", login).get("Set-Cookie") is None
+    # https in front: the back believes the socket, so a form from an https page is one of ours
+    page = {"Origin": f"https://127.0.0.1:{edge.port}", "Content-Type": "application/json"}
+    assert visitor.post("/front/logout", headers={**page, "X-Test-Proto": "https"}).status == 204
+    assert visitor.get("/x").status == 401
