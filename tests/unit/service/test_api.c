@@ -138,6 +138,82 @@ static void every_change_is_behind_the_csrf_check_and_no_get_changes_anything(vo
     }
 }
 
+/* ---- the documents ---- */
+
+/* The file DOCS/NAME as text. */
+static char *read_document(const char *name)
+{
+    static char text[65536];
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s", DOCS, name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return text;
+}
+
+static bool is_route(const char *method, const char *path)
+{
+    for (size_t i = 0; lk__route_at(i) != NULL; i++) {
+        const lk__route *r = lk__route_at(i);
+        char full[128];
+        snprintf(full, sizeof(full), "%s%s", (r->flags & LK_ROUTE_ABSOLUTE) != 0 ? "" : "/auth", r->path);
+        char *brace = strchr(path, '{'), *own = strchr(full, '{');
+        bool same = brace == NULL || own == NULL
+                        ? strcmp(path, full) == 0
+                        : brace - path == own - full && strncmp(path, full, (size_t)(own - full)) == 0;
+        if (same && strcasecmp(r->method, method) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Every call that is described is there, and as many are described as there are. */
+static void openapi_file_describes_the_routes_and_no_others(void **state)
+{
+    (void)state;
+    char path[128] = "", method[16], *save = NULL;
+    size_t described = 0, routes = 0;
+    char *text = strstr(read_document("openapi.yaml"), "\npaths:\n");
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        if (strcmp(line, "components:") == 0)
+            break;
+        if (strncmp(line, "  /", 3) == 0) {
+            snprintf(path, sizeof(path), "%.*s", (int)strlen(line) - 3, line + 2);
+            continue;
+        }
+        if (strncmp(line, "    ", 4) != 0 || line[4] == ' ' || strcmp(line, "    parameters:") == 0)
+            continue;
+        snprintf(method, sizeof(method), "%.*s", (int)strlen(line) - 5, line + 4);
+        if (!is_route(method, path))
+            fail_msg("%s %s is described but not there", method, path);
+        described++;
+    }
+    while (lk__route_at(routes) != NULL)
+        routes++;
+    assert_int_equal(described, routes);
+}
+
+static void every_word_is_in_the_document_of_reasons(void **state)
+{
+    (void)state;
+    const char *text = read_document("formats/reasons.md");
+    char mark[64];
+    for (int i = LK_REASON_NONE + 1; i < LK_REASON_COUNT; i++) {
+        snprintf(mark, sizeof(mark), "| `%s` |", lk_reason_word((lk_reason)i));
+        if (strstr(text, mark) == NULL)
+            fail_msg("%s is missing", mark);
+    }
+    for (int i = 0; i < LK_PROBLEM_COUNT; i++) {
+        const lk__problem_info *p = lk__problem_about((lk__problem)i);
+        snprintf(mark, sizeof(mark), "| `%s` | %d |", p->word, p->status);
+        if (strstr(text, mark) == NULL)
+            fail_msg("%s is missing", mark);
+    }
+}
+
 /* ---- bodies ---- */
 
 static void malformed_json_is_answered_with_its_place(void **state)
@@ -572,6 +648,8 @@ int main(void)
         T(prefix_moves_the_api_and_not_the_well_known_paths),
         T(calls_that_hash_a_password_are_slow_and_no_others),
         T(every_change_is_behind_the_csrf_check_and_no_get_changes_anything),
+        T(openapi_file_describes_the_routes_and_no_others),
+        T(every_word_is_in_the_document_of_reasons),
         T(malformed_json_is_answered_with_its_place),
         T(json_deeper_than_32_is_refused_and_32_is_read),
         T(bodies_over_16_kib_are_too_large),
