@@ -194,6 +194,8 @@ lk_status lk_token_check(const lk_keyring *ring, lk_view text, const lk_expect *
     *why = LK_REASON_NONE;
     *out = (lk_claims){0};
     status = check(ring, text, expect, scratch, out, why);
+    if (status == LK_FULL)
+        *why = LK_REASON_MALFORMED; /* nobody's token is that long */
     /* Nothing of a token that is not genuine leaves this file. */
     if (status != LK_OK && status != LK_STALE) {
         *scratch = before;

@@ -64,8 +64,10 @@ lk_status lk_jwt_check(const lk_keyring *ring, lk_view text, const lk_expect *ex
     *why = LK_REASON_NONE;
     *out = (lk_claims){0};
     status = check(ring, text, expect, scratch, out, (lk__refusal){why, note});
-    if (status == LK_FULL)
+    if (status == LK_FULL) {
+        *why = LK_REASON_MALFORMED; /* nobody's token is that long */
         lk_note_set(note, "the token does not fit the buffer for its claims");
+    }
     /* Nothing of a token that is not genuine leaves this file. */
     if (status != LK_OK && status != LK_STALE) {
         *scratch = before;
