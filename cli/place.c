@@ -128,8 +128,7 @@ static int sees_memory_store(const cli *c, const cli_place *place)
 
 /* Join the gateway's table where it has one in a file that we may open: then what is ended here is refused
  * there at once. Else a table of our own will do, for a store on disk: the gateway follows that one. The file
- * is never made here: it belongs to the gateway, and so, as root's often, it is opened as whoever we are and
- * not as the owner of the store. */
+ * is never made here, and it is opened as its owner, who need not be that of the store. */
 static int open_table(const cli *c, cli_place *place)
 {
     lk_note note = {{0}};
@@ -137,6 +136,10 @@ static int open_table(const cli *c, cli_place *place)
     const char *path = place->settings.memory_path;
     become_self();
     bool in_file = strcmp(path, "anonymous") != 0 && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
+    int code = in_file ? become_owner_of(c, path) : CLI_YES;
+    if (code != CLI_YES) {
+        return code;
+    }
     if (!in_file && is_memory_store(place)) {
         return cli_fault(c, "%s cannot be opened: run this as the user of the gateway, or as root", path);
     }
@@ -156,6 +159,7 @@ static int open_store(const cli *c, cli_place *place)
         code = open_table(c, place);
     }
     if (code == CLI_YES) {
+        become_self();
         code = become_owner_of(c, path);
     }
     if (code != CLI_YES) {

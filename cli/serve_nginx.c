@@ -69,22 +69,21 @@ static void write_upstreams(const serve *s, FILE *f)
 }
 
 /* One location of the API: here, or in the nginx behind api.sock. That one believes what we say of client and
- * scheme, and only we can reach it: the socket is in a directory nobody else can open. */
+ * scheme, and only we can reach it: the socket is in a directory nobody else can open. In the edge
+ * latchkey_api stands before proxy_pass: it marks the location as one that may set the session cookie, which
+ * applications may not. */
 static void write_api_location(const serve *s, FILE *f, const char *location)
 {
-    if (!s->split) {
-        fprintf(f, "        location %s {\n            latchkey_api;\n        }\n", location);
-        return;
+    fprintf(f, "        location %s {\n            latchkey_api;\n", location);
+    if (s->split) {
+        fputs("            proxy_pass http://latchkey_api;\n"
+              "            proxy_http_version 1.1;\n"
+              "            proxy_set_header Connection '';\n"
+              "            proxy_request_buffering off; # a body may hold a password: not into a file\n",
+              f);
+        write_forwarded(f, "            ");
     }
-    fprintf(f,
-            "        location %s {\n"
-            "            proxy_pass http://latchkey_api;\n"
-            "            proxy_http_version 1.1;\n"
-            "            proxy_set_header Connection '';\n",
-            location);
-    write_forwarded(f, "            ");
-    /* Bodies that may hold a password stay in memory; larger ones are refused anyway. */
-    fputs("            client_body_buffer_size 64k;\n        }\n", f);
+    fputs("        }\n", f);
 }
 
 static void write_api_locations(const serve *s, FILE *f)

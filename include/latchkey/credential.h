@@ -43,6 +43,7 @@ typedef struct lk_claims {
     lk_session_key session; /* sid */
     int64_t issued_s, not_before_s, expires_s, auth_s;
     uint32_t generation;
+    uint16_t issued_ms; /* iat_ms: the milliseconds of issued_s, 0 to 999; our own, for cut-offs */
 } lk_claims;
 
 /* What a token is checked against. */

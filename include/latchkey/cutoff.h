@@ -34,9 +34,9 @@ typedef enum lk_level {
 const char *lk_level_name(lk_level level);
 LK_CHECKED lk_status lk_level_of(lk_view name, lk_level *out); /* LK_OK, LK_MISS */
 
-/* A credential whose issue time is <= before_s and which carries KEY at LEVEL is refused with `reason`. After
- * until_s nothing it could hit is still alive, and the cut-off may be forgotten. Levels below `realm` are
- * inside a realm: their key is
+/* A credential whose issue time is <= before_ms and which carries KEY at LEVEL is refused with `reason`.
+ * After until_s nothing it could hit is still alive, and the cut-off may be forgotten. Levels below `realm`
+ * are inside a realm: their key is
  * "<realm>/<key>" (the realm may be empty: "/alice"); for `all` the key is empty; for `realm` it is the
  * realm. */
 typedef struct lk_cutoff {
@@ -44,7 +44,7 @@ typedef struct lk_cutoff {
     lk_level level;
     lk_reason reason; /* revoked, kicked, banned, replaced */
     char key[LK_CUTOFF_KEY_MAX + 1];
-    int64_t before_s;
+    int64_t before_ms; /* since 1970 */
     int64_t until_s;
 } lk_cutoff;
 

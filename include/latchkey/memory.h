@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * memory.h - the shared memory in which all processes of a gateway meet: what a store and a guard are opened on.
+ * memory.h - the shared memory in which all processes of a gateway meet: what a store and a guard are opened
+ * on.
  */
 #ifndef LATCHKEY_MEMORY_H
 #define LATCHKEY_MEMORY_H

@@ -61,13 +61,14 @@ typedef struct lk_session {
     uint32_t generation; /* raised by every id change and logout */
     uint32_t revision;   /* raised by every change of the fields; the ETag */
     uint32_t flags;
-    int64_t created_s; /* first seen, kept over id changes */
-    int64_t issued_s;  /* this id given out; what cut-offs are compared with */
-    int64_t auth_s;    /* last full login; 0 when anonymous. For max_age= */
-    int64_t seen_s;    /* last use, as coarse as the flush rule makes it */
-    int64_t idle_s;    /* allowed time without use; 0 = no idle limit */
-    int64_t expires_s; /* absolute end */
-    lk_view user;      /* id, not name */
+    int64_t created_s;  /* first seen, kept over id changes */
+    int64_t issued_s;   /* this id given out; what cut-offs are compared with */
+    uint16_t issued_ms; /* the milliseconds of issued_s, 0 to 999 */
+    int64_t auth_s;     /* last full login; 0 when anonymous. For max_age= */
+    int64_t seen_s;     /* last use, as coarse as the flush rule makes it */
+    int64_t idle_s;     /* allowed time without use; 0 = no idle limit */
+    int64_t expires_s;  /* absolute end */
+    lk_view user;       /* id, not name */
     lk_view name;
     lk_view realm;
     lk_view roles;  /* space-separated */

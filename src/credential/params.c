@@ -115,6 +115,16 @@ static lk_status read_generation(lk_view value, lk_claims *out)
     return LK_OK;
 }
 
+static lk_status read_milliseconds(lk_view value, lk_claims *out)
+{
+    int64_t number;
+
+    if (lk_parse_i64(value, &number) != LK_OK || number > 999)
+        return LK_REFUSED;
+    out->issued_ms = (uint16_t)number;
+    return LK_OK;
+}
+
 static lk_status read_param(const param *p, lk_claims *out)
 {
     if (lk_view_equal(p->name, LK_VIEW("realm")))
@@ -129,6 +139,8 @@ static lk_status read_param(const param *p, lk_claims *out)
         return read_session(p->value, out);
     else if (lk_view_equal(p->name, LK_VIEW("gen")))
         return read_generation(p->value, out);
+    else if (lk_view_equal(p->name, LK_VIEW("ms")))
+        return read_milliseconds(p->value, out);
     return LK_OK;
 }
 

@@ -19,11 +19,11 @@ lk_status lk__times_check(const lk_claims *claims, bool has_expiry, const lk_exp
     /* The leeway is added to the side that is bounded, so no sum can overflow whatever the clock says. */
     int64_t leeway_s = leeway_of(expect);
 
-    /* A credential issued in the second of a cut-off is dated one second after it (docs/decisions/0005), so
-     * an iat one second ahead is in time; nbf is kept to the letter. */
-    if (claims->not_before_s - leeway_s > expect->now_s || claims->issued_s - leeway_s > expect->now_s + 1) {
+    /* nbf says from when; iat only says when (RFC 7519 section 4.1.6), and may be ahead of a clock that was
+     * set back after a cut-off (docs/decisions/0005). */
+    if (claims->not_before_s - leeway_s > expect->now_s) {
         *why = LK_REASON_NOT_YET_VALID;
-        lk_note_set(note, "the token is from the future: its iat or nbf is after now");
+        lk_note_set(note, "the token is from the future: its nbf is after now");
         return LK_REFUSED;
     }
     /* "on or after": at exp itself the token is over (RFC 7519 section 4.1.4). */

@@ -88,7 +88,7 @@ static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[L
                           .user = s->user,
                           .device = s->device,
                           .session = &s->key,
-                          .issued_s = s->issued_s};
+                          .issued_ms = s->issued_s * 1000 + s->issued_ms};
     *why = LK_REASON_EXPIRED;
     if ((s->flags & LK_SESSION_TOKEN) != 0 || !lk_secret_equal(lk_view_make(s->proof, LK_SESSION_PROOF_LEN),
                                                                lk_view_make(proof, LK_SESSION_PROOF_LEN)))
@@ -214,7 +214,7 @@ static lk_status check_token(lk_guard *g, lk_kind kind, lk_view text, lk_identit
                           .user = claims.user,
                           .device = claims.device,
                           .session = claims.has_session ? &claims.session : NULL,
-                          .issued_s = claims.issued_s};
+                          .issued_ms = claims.issued_s * 1000 + claims.issued_ms};
     status = lk__cutoffs_check(g, &subject, &out->reason);
     if (status != LK_OK)
         return status;

@@ -39,19 +39,29 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
     return LK_REFUSED;
 }
 
+/* nginx, its workers and the command line are started in different directories: a relative path would be
+ * three. */
+static lk_status check_url(const char *name, const char *url, lk_status status, const lk_note *why,
+                           lk_note *note)
+{
+    lk_view rest = lk_view_of(url);
+    rest = lk_view_part(rest, lk_view_find(rest, ':') + 1, rest.len);
+    if (status == LK_OK && (rest.len == 0 || rest.p[0] == '/'))
+        return LK_OK;
+    lk_note_set(note, "%s: %s", name, status != LK_OK ? why->text : "give the whole path, beginning with /");
+    return LK_REFUSED;
+}
+
 lk_status lk_guard_settings_check(const lk_settings *settings, lk_note *note)
 {
-    lk_note inner = {""};
+    lk_note why = {""};
     lk_status status = lk_settings_check(settings, note);
     if (status != LK_OK)
         return status;
-    status = lk_store_url_check(settings->store, &inner);
-    if (status != LK_OK) {
-        lk_note_set(note, "latchkey_store: %s", inner.text);
-        return status;
-    }
-    status = lk_accounts_url_check(settings->accounts, &inner);
+    status = lk_store_url_check(settings->store, &why);
+    status = check_url("latchkey_store", settings->store, status, &why, note);
     if (status != LK_OK)
-        lk_note_set(note, "latchkey_accounts: %s", inner.text);
-    return status;
+        return status;
+    status = lk_accounts_url_check(settings->accounts, &why);
+    return check_url("latchkey_accounts", settings->accounts, status, &why, note);
 }

@@ -5,7 +5,7 @@
  * An entry is named by its level and key and holds the latest "issued up to" time:
  *
  *   offset  bytes
- *   0       8      before_s
+ *   0       8      before_ms
  *   8       8      until_s
  *   16      1      reason
  */
@@ -26,7 +26,7 @@ static void name_of(const lk_guard *g, lk_level level, lk_view key, uint8_t out[
 
 static void write_value(const lk_cutoff *c, uint8_t out[VALUE_LEN])
 {
-    memcpy(out, &c->before_s, 8);
+    memcpy(out, &c->before_ms, 8);
     memcpy(out + 8, &c->until_s, 8);
     out[16] = (uint8_t)c->reason;
 }
@@ -41,7 +41,7 @@ static lk_status look_up(lk_guard *g, lk_level level, lk_view key, lk_cutoff *c,
         return LK_MISS;
     if (status != LK_OK || entry->len != VALUE_LEN)
         return LK_FAULT;
-    memcpy(&c->before_s, value, 8);
+    memcpy(&c->before_ms, value, 8);
     memcpy(&c->until_s, value + 8, 8);
     c->reason = value[16] < LK_REASON_COUNT ? (lk_reason)value[16] : LK_REASON_REVOKED;
     return LK_OK;
@@ -60,10 +60,10 @@ static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
         status = look_up(g, c->level, lk_view_of(c->key), &there, &entry);
         if (status == LK_FAULT)
             return LK_FAULT;
-        if (status == LK_OK && there.before_s >= c->before_s && there.until_s >= c->until_s)
+        if (status == LK_OK && there.before_ms >= c->before_ms && there.until_s >= c->until_s)
             return LK_OK;
-        if (status == LK_OK && there.before_s > c->before_s) {
-            merged.before_s = there.before_s;
+        if (status == LK_OK && there.before_ms > c->before_ms) {
+            merged.before_ms = there.before_ms;
             merged.reason = there.reason;
         }
         if (status == LK_OK && there.until_s > c->until_s)
@@ -79,10 +79,19 @@ static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
     return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
+static void note_newest(lk_guard *g, int64_t before_ms)
+{
+    _Atomic uint64_t *newest = lk_table_word(g->parts.table, LK_WORD_NEWEST_MS);
+    uint64_t there = atomic_load(newest);
+    while (there < (uint64_t)before_ms && !atomic_compare_exchange_weak(newest, &there, (uint64_t)before_ms))
+        continue;
+}
+
 lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c)
 {
-    if (c->until_s <= lk_now_s(g->parts.env))
+    if (c->until_s <= lk_now_s(g->parts.env) || c->before_ms < 0)
         return LK_OK;
+    note_newest(g, c->before_ms);
     lk_status status = raise_entry(g, c);
     if (status != LK_OK) {
         atomic_store(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), 1);
@@ -126,12 +135,12 @@ lk_status lk_guard_follow(lk_guard *g)
     return LK_OK;
 }
 
-/* One level of one subject. *LATEST_S rises to the newest cut-off met; *WHY is its reason when it reaches
- * ISSUED_S. */
+/* What the levels of one subject give: the newest cut-off met, and the reason of one that reaches issued_ms.
+ */
 typedef struct sweep_state {
     lk_guard *g;
-    int64_t issued_s;
-    int64_t latest_s;
+    int64_t issued_ms;
+    int64_t latest_ms;
     lk_reason why;
     bool cut;
     bool fault;
@@ -157,9 +166,9 @@ static void ask(sweep_state *s, lk_level level, lk_view realm, lk_view key)
         s->fault = true;
     if (status != LK_OK)
         return;
-    if (c.before_s > s->latest_s)
-        s->latest_s = c.before_s;
-    if (s->issued_s <= c.before_s && !s->cut) {
+    if (c.before_ms > s->latest_ms)
+        s->latest_ms = c.before_ms;
+    if (s->issued_ms <= c.before_ms && !s->cut) {
         s->cut = true;
         s->why = c.reason;
     }
@@ -195,7 +204,7 @@ static void ask_all(sweep_state *s, const lk_subject *subject)
 
 lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why)
 {
-    sweep_state s = {.g = g, .issued_s = subject->issued_s};
+    sweep_state s = {.g = g, .issued_ms = subject->issued_ms};
     if (atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), memory_order_acquire) != 0)
         return LK_FAULT;
     ask_all(&s, subject);
@@ -206,11 +215,22 @@ lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *w
     return s.fault ? LK_FAULT : LK_OK;
 }
 
-int64_t lk__cutoffs_latest_s(lk_guard *g, const lk_subject *subject)
+int64_t lk__issue_time_ms(lk_guard *g, const lk_subject *subject)
 {
-    sweep_state s = {.g = g, .issued_s = INT64_MAX};
+    int64_t now_ms = lk_now_ms(g->parts.env);
+    sweep_state s = {.g = g, .issued_ms = INT64_MAX};
     ask_all(&s, subject);
-    return s.latest_s;
+    return s.latest_ms >= now_ms ? s.latest_ms + 1 : now_ms;
+}
+
+int64_t lk__cutoff_time_ms(lk_guard *g)
+{
+    _Atomic uint64_t *newest = lk_table_word(g->parts.table, LK_WORD_NEWEST_MS);
+    uint64_t before = atomic_load(newest), now_ms = (uint64_t)lk_now_ms(g->parts.env), mine;
+    do {
+        mine = before >= now_ms ? before + 1 : now_ms;
+    } while (!atomic_compare_exchange_weak(newest, &before, mine));
+    return (int64_t)mine;
 }
 
 int64_t lk__cutoff_until_s(const lk_settings *s, int64_t now_s)

@@ -12,12 +12,15 @@ _Static_assert((int)LK_WORD_COUNTERS + (int)LK_COUNT_COUNT <= LK_TABLE_WORDS,
 _Static_assert((int)LK_LEVEL_COUNT <= (int)LK_WORD_FOLLOWED, "every level has a word of the table");
 
 /* What a store that forgets at restart held is gone, and so must be the tokens that named its sessions:
- * everything from before the table was made is cut off. A logout stays a logout. */
+ * everything from before the table was first used is cut off. A logout stays a logout. */
 static lk_status cut_off_before_table(lk_guard *g)
 {
-    int64_t made_s = lk_table_made_s(g->parts.table);
-    lk_cutoff c = {.level = LK_LEVEL_ALL, .reason = LK_REASON_EXPIRED, .before_s = made_s - 1};
-    c.until_s = lk__cutoff_until_s(g->parts.settings, made_s);
+    _Atomic uint64_t *begun = lk_table_word(g->parts.table, LK_WORD_BEGUN_MS);
+    uint64_t begun_ms = 0, now_ms = (uint64_t)lk_now_ms(g->parts.env);
+    if (atomic_compare_exchange_strong(begun, &begun_ms, now_ms))
+        begun_ms = now_ms;
+    lk_cutoff c = {.level = LK_LEVEL_ALL, .reason = LK_REASON_EXPIRED, .before_ms = (int64_t)begun_ms};
+    c.until_s = lk__cutoff_until_s(g->parts.settings, c.before_ms / 1000);
     return lk__cutoff_apply(g, &c);
 }
 

@@ -27,6 +27,8 @@ enum {
     LK_WORD_FOLLOWED = 16,    /* the newest event of the store that is in the table */
     LK_WORD_INCOMPLETE = 17,  /* 1 while a cut-off did not fit: nobody is let in on a view with holes */
     LK_WORD_SWEPT_AT_MS = 18, /* when a process last took the sweep upon itself */
+    LK_WORD_NEWEST_MS = 19,   /* time of the newest cut-off: the next one is later, whatever the clock says */
+    LK_WORD_BEGUN_MS = 20,    /* when a guard first opened this table */
     LK_WORD_COUNTERS = 64
 };
 
@@ -34,15 +36,21 @@ enum {
 typedef struct lk_subject {
     lk_view realm, roles, client, user, device, family;
     const lk_session_key *session; /* NULL: names none */
-    int64_t issued_s;
+    int64_t issued_ms;
 } lk_subject;
 
 /* LK_OK when no cut-off reaches SUBJECT; LK_STALE with *why; LK_FAULT when the view has holes. */
 LK_CHECKED lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why);
 
-/* The latest issue time that is refused for SUBJECT, 0 when none. A new credential is dated after it: one
- * that is issued in the very second of a cut-off, but after it, must not fall under it. */
-int64_t lk__cutoffs_latest_s(lk_guard *g, const lk_subject *subject);
+/* The issue time of a credential made now for SUBJECT: now, or just after the newest cut-off that would reach
+ * it. One that is issued in the very millisecond of a cut-off, or by a clock that was set back since, but
+ * after it, must not fall under it. */
+int64_t lk__issue_time_ms(lk_guard *g, const lk_subject *subject);
+
+/* The time of a cut-off made now: later than any before it, and so than any issue time that was moved past
+ * one of them; it reaches everything issued until now even when the clock was set back. (A hybrid logical
+ * clock.) */
+int64_t lk__cutoff_time_ms(lk_guard *g);
 
 /* Put a cut-off into the table. LK_OK, LK_FULL (and the view is marked as having holes). */
 LK_CHECKED lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c);

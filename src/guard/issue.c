@@ -4,6 +4,7 @@
  */
 #include "guard/guard_internal.h"
 #include <latchkey/base64url.h>
+#include <stdio.h>
 #include <string.h>
 
 void lk_issued_wipe(lk_issued *issued)
@@ -34,7 +35,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     int64_t now_s = lk_now_s(g->parts.env);
     lk_subject subject = {
         .realm = login->realm, .roles = login->roles, .user = login->user, .device = login->device};
-    int64_t cut_s = lk__cutoffs_latest_s(g, &subject);
+    int64_t issued_ms = lk__issue_time_ms(g, &subject);
     s->user = login->user;
     s->name = login->name;
     s->realm = login->realm;
@@ -48,9 +49,8 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     s->created_s = now_s;
     s->auth_s = now_s;
     s->seen_s = now_s;
-    /* Cut-offs count in whole seconds and reach what was issued up to theirs: the next one starts after them.
-     */
-    s->issued_s = cut_s >= now_s ? cut_s + 1 : now_s;
+    s->issued_s = issued_ms / 1000;
+    s->issued_ms = (uint16_t)(issued_ms % 1000);
     switch (kind) {
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
@@ -81,6 +81,7 @@ static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
                        .session = s->key,
                        .generation = s->generation,
                        .issued_s = s->issued_s,
+                       .issued_ms = s->issued_ms,
                        .auth_s = s->auth_s,
                        .expires_s = s->expires_s};
 }
@@ -101,7 +102,7 @@ static void add_param(lk_buf *params, const char *name, lk_view value)
 static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued *out)
 {
     uint8_t random[12], memory[1024];
-    char public_id[LK_PUBLIC_ID_LEN + 1], id[LK_BASE64URL_LEN(12)];
+    char public_id[LK_PUBLIC_ID_LEN + 1], id[LK_BASE64URL_LEN(12)], ms[8];
     lk_buf id_buf = lk_buf_over(id, sizeof(id)), params = lk_buf_over(memory, sizeof(memory));
     lk_buf text = lk_buf_over(out->text, sizeof(out->text) - 1);
     if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK)
@@ -111,6 +112,8 @@ static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued 
     claims.issuer = lk_view_of(g->parts.settings->jwt_issuer);
     claims.audience = lk_view_of(g->parts.settings->jwt_audience);
     lk_public_id_write(&s->key, public_id);
+    (void)snprintf(ms, sizeof(ms), "%u", s->issued_ms);
+    add_param(&params, "ms", lk_view_of(ms));
     add_param(&params, "name", s->name);
     add_param(&params, "realm", s->realm);
     add_param(&params, "roles", s->roles);

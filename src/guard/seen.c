@@ -52,7 +52,9 @@ void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now
         return;
     }
     lk__table_key_of(&s->key, key);
-    int64_t expires_s = lk_session_ends_s(s) + flush_step_s(s);
+    lk_session used = *s;
+    used.seen_s = now_s;
+    int64_t expires_s = lk_session_ends_s(&used) + flush_step_s(s);
     lk_status status = lk_table_touch(g->parts.table, LK_ENTRY_SEEN, key, (uint32_t)now_s, expires_s, NULL);
     if (status == LK_MISS) {
         status = lk_table_put(g->parts.table, LK_ENTRY_SEEN, key, 0, expires_s, LK_VIEW("-"));

@@ -18,7 +18,7 @@
 enum { TEXTS = 11, VALUE_MAX = 2048, CHECK_LEN = LK_MAC_LEN - LK_TABLE_KEY_LEN };
 
 typedef struct fixed {
-    int64_t issued_s, not_before_s, expires_s, auth_s;
+    int64_t issued_s, issued_ms, not_before_s, expires_s, auth_s;
     uint32_t generation;
     uint32_t has_session;
     lk_session_key session;
@@ -61,6 +61,7 @@ lk_status lk__verified_get(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims
     lk_view copied = lk_view_part(lk_buf_view(scratch), start, scratch->len);
     *out = (lk_claims){.kind = LK_KIND_JWT,
                        .issued_s = f.issued_s,
+                       .issued_ms = (uint16_t)f.issued_ms,
                        .not_before_s = f.not_before_s,
                        .expires_s = f.expires_s,
                        .auth_s = f.auth_s,
@@ -88,6 +89,7 @@ void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims)
     fixed f;
     memset(&f, 0, sizeof(f));
     f.issued_s = claims->issued_s;
+    f.issued_ms = claims->issued_ms;
     f.not_before_s = claims->not_before_s;
     f.expires_s = claims->expires_s;
     f.auth_s = claims->auth_s;

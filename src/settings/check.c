@@ -5,7 +5,6 @@
 #include "crypto/password.h"
 #include "settings/settings_internal.h"
 #include <string.h>
-#include <strings.h>
 
 /* tchar of RFC 9110 section 5.6.2: what cookie and header names are made of. */
 static bool is_token(const char *text)
@@ -42,8 +41,9 @@ static lk_status refuse(lk_note *note, const char *sentence)
  * misused. RFC 6265bis sections 4.1.3 and 5.4. */
 static lk_status check_cookie_prefix(const lk_settings *s, lk_note *note)
 {
-    bool host = strncasecmp(s->cookie_name, "__Host-", 7) == 0;
-    bool secure = strncasecmp(s->cookie_name, "__Secure-", 9) == 0;
+    lk_view name = lk_view_of(s->cookie_name);
+    bool host = lk_view_equal_nocase(lk_view_part(name, 0, 7), LK_VIEW("__Host-"));
+    bool secure = lk_view_equal_nocase(lk_view_part(name, 0, 9), LK_VIEW("__Secure-"));
     if (host && strncmp(s->cookie_name, "__Host-", 7) != 0)
         return refuse(note, "latchkey_cookie: browsers know the prefix in any case: write it as __Host-");
     if (secure && strncmp(s->cookie_name, "__Secure-", 9) != 0)
@@ -97,7 +97,7 @@ static lk_status check_names(const lk_settings *s, lk_note *note)
     if (s->header_name[0] != '\0' && !is_token(s->header_name))
         return refuse(note, "latchkey_header: not the name of a header");
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-        if (strcasecmp(s->header_name, taken[i]) == 0)
+        if (lk_view_equal_nocase(lk_view_of(s->header_name), lk_view_of(taken[i])))
             return refuse(note,
                           "latchkey_header: that header has another meaning: choose a name of your own");
     size_t len = strlen(s->prefix);

@@ -51,7 +51,7 @@ lk_status lk__cutoff_write(const lk_cutoff *c, lk_buf *out)
     fixed[1] = (uint8_t)level.len;
     fixed[2] = (uint8_t)reason.len;
     fixed[3] = (uint8_t)key.len;
-    lk__put64(fixed + 4, (uint64_t)c->before_s);
+    lk__put64(fixed + 4, (uint64_t)c->before_ms);
     lk__put64(fixed + 12, (uint64_t)c->until_s);
     lk_buf_add(out, lk_view_make(fixed, sizeof(fixed)));
     lk_buf_add(out, level);
@@ -79,7 +79,7 @@ lk_status lk__cutoff_read(lk_view bytes, lk_cutoff *out)
     at += reason_len;
     if (key_len > 0)
         memcpy(out->key, bytes.p + at, key_len);
-    out->before_s = (int64_t)lk__get64(bytes.p + 4);
+    out->before_ms = (int64_t)lk__get64(bytes.p + 4);
     out->until_s = (int64_t)lk__get64(bytes.p + 12);
     return LK_OK;
 }

@@ -13,14 +13,15 @@
  *   16    5    issued_s
  *   21    5    auth_s
  *   26    5    expires_s
- *   31    4    idle_s
- *   35    4    generation
- *   39    4    revision
- *   43   12    key
- *   55   20    proof
- *   75    6    lengths of user, realm, name, device, agent, address
- *   81    4    lengths of roles, scope
- *   85   12    previous, only with flag 0x80
+ *   31    2    issued_ms
+ *   33    4    idle_s
+ *   37    4    generation
+ *   41    4    revision
+ *   45   12    key
+ *   57   20    proof
+ *   77    6    lengths of user, realm, name, device, agent, address
+ *   83    4    lengths of roles, scope
+ *   87   12    previous, only with flag 0x80
  *              the texts: user, realm, name, device, agent, address, roles, scope
  *              the fields, see fields.c
  *
@@ -33,7 +34,7 @@
 #include <string.h>
 
 #define RECORD_VERSION 1
-#define FIXED_LEN 85
+#define FIXED_LEN 87
 #define FLAGS_KNOWN (LK_SESSION_ANONYMOUS | LK_SESSION_REMEMBER | LK_SESSION_TOKEN | LK_SESSION_ENDING)
 #define FLAG_PREVIOUS 0x80u
 
@@ -47,13 +48,14 @@ enum {
     AT_ISSUED = 16,
     AT_AUTH = 21,
     AT_EXPIRES = 26,
-    AT_IDLE = 31,
-    AT_GENERATION = 35,
-    AT_REVISION = 39,
-    AT_KEY = 43,
-    AT_PROOF = 55,
-    AT_SHORT_LENS = 75,
-    AT_LONG_LENS = 81
+    AT_ISSUED_MS = 31,
+    AT_IDLE = 33,
+    AT_GENERATION = 37,
+    AT_REVISION = 41,
+    AT_KEY = 45,
+    AT_PROOF = 57,
+    AT_SHORT_LENS = 77,
+    AT_LONG_LENS = 83
 };
 
 #define SHORT_TEXTS 6 /* length in one byte */
@@ -124,7 +126,8 @@ static lk_status check_bounds(const lk_session *s)
         if (has_control(text->p, text->len))
             return LK_REFUSED;
     }
-    if (!is_time(s->seen_s) || !is_time(s->created_s) || !is_time(s->issued_s) || !is_time(s->auth_s))
+    if (!is_time(s->seen_s) || !is_time(s->created_s) || !is_time(s->issued_s) || !is_time(s->auth_s) ||
+        s->issued_ms > 999)
         return LK_FULL;
     if (!is_time(s->expires_s) || s->idle_s < 0 || s->idle_s > UINT32_MAX ||
         s->fields.len > LK_FIELDS_BYTES_MAX)
@@ -145,6 +148,7 @@ static void write_fixed(const lk_session *s, size_t head_len, uint8_t p[FIXED_LE
     lk__put40(p + AT_ISSUED, s->issued_s);
     lk__put40(p + AT_AUTH, s->auth_s);
     lk__put40(p + AT_EXPIRES, s->expires_s);
+    lk__put16(p + AT_ISSUED_MS, s->issued_ms);
     lk__put32(p + AT_IDLE, (uint32_t)s->idle_s);
     lk__put32(p + AT_GENERATION, s->generation);
     lk__put32(p + AT_REVISION, s->revision);
@@ -217,6 +221,7 @@ static void read_fixed(const uint8_t *p, lk_session *out)
     out->issued_s = lk__get40(p + AT_ISSUED);
     out->auth_s = lk__get40(p + AT_AUTH);
     out->expires_s = lk__get40(p + AT_EXPIRES);
+    out->issued_ms = lk__get16(p + AT_ISSUED_MS);
     out->idle_s = lk__get32(p + AT_IDLE);
     out->generation = lk__get32(p + AT_GENERATION);
     out->revision = lk__get32(p + AT_REVISION);
@@ -243,7 +248,7 @@ lk_status lk_record_read(lk_view record, lk_session *out)
         memcpy(out->previous.bytes, record.p + at, LK_SESSION_KEY_LEN);
         at += LK_SESSION_KEY_LEN;
     }
-    if (!read_texts(lk_view_make(record.p, head_len), at, out))
+    if (out->issued_ms > 999 || !read_texts(lk_view_make(record.p, head_len), at, out))
         return LK_STALE;
     out->fields = lk_view_make(record.p + head_len, record.len - head_len);
     return lk__fields_are_whole(out->fields) ? LK_OK : LK_STALE;

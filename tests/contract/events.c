@@ -8,7 +8,7 @@ static lk_cutoff cutoff_of(unsigned n)
 {
     lk_cutoff c = {.level = (lk_level)(n % LK_LEVEL_COUNT),
                    .reason = n % 2 ? LK_REASON_BANNED : LK_REASON_REVOKED,
-                   .before_s = NOW_S - (int64_t)n,
+                   .before_ms = NOW_S * 1000 - (int64_t)n,
                    .until_s = NOW_S + 1000 + (int64_t)n};
 
     if (c.level != LK_LEVEL_ALL)
@@ -20,7 +20,7 @@ static void assert_cutoff(const lk_cutoff *a, const lk_cutoff *b)
 {
     assert_int_equal(a->level, b->level);
     assert_int_equal(a->reason, b->reason);
-    assert_int_equal(a->before_s, b->before_s);
+    assert_int_equal(a->before_ms, b->before_ms);
     assert_int_equal(a->until_s, b->until_s);
     assert_string_equal(a->key, b->key);
 }

@@ -3,7 +3,9 @@
  * races.c - a logout among writers that are on their way.
  */
 #include "contract.h"
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,11 +106,95 @@ static void one_of_several_parallel_id_changes_wins(void **state)
     }
 }
 
+static atomic_bool is_over;
+
+static bool see_one(void *context, const lk_session *s)
+{
+    (void)s;
+    ++*(unsigned *)context;
+    return true;
+}
+
+/* Look at sessions, the number of events and a page of the list until told to stop. */
+static void *read_for_ever(void *context)
+{
+    unsigned *wrong = context;
+    uint8_t buf[LK_RECORD_MAX];
+    uint32_t at = (uint32_t)(uintptr_t)context;
+
+    while (!atomic_load(&is_over)) {
+        unsigned n = random_next(&at) % 2000, seen = 0;
+        lk_load load = {.key = key_of(n), .head_only = n % 2, .buf = buf, .cap = sizeof(buf)};
+        uint64_t cursor = 0;
+
+        if (lk_store_load_many(store, &load, 1) != LK_OK)
+            ++*wrong;
+        if (load.status == LK_OK && load.session.proof[0] != (n & 0xff))
+            ++*wrong;
+        if (load.status != LK_OK && load.status != LK_MISS)
+            ++*wrong;
+        (void)lk_store_event_seq(store);
+        if (n % 64 == 0 &&
+            lk_store_list_by_user(store, LK_VIEW("shop"), LK_VIEW("u1"), &cursor, 20, see_one, &seen))
+            ++*wrong;
+    }
+    return NULL;
+}
+
+/* In another process: make sessions, with room for more of them than this process has mapped. */
+static pid_t start_growing(void)
+{
+    pid_t child = fork();
+    char url[300];
+    lk_store *larger;
+
+    if (child != 0)
+        return child;
+    if (is_memory)
+        snprintf(url, sizeof(url), "memory:");
+    else
+        snprintf(url, sizeof(url), "lmdb:%s?map=64m", store_dir());
+    if (lk_store_open(test_env(), url, store_table(), &larger, NULL) != LK_OK)
+        _exit(1);
+    for (unsigned n = 0; n < 2000; n++) {
+        lk_session s = session_of(n);
+
+        if (lk_store_create(larger, &s, NO_LIMIT, NULL) != LK_OK)
+            _exit(2);
+    }
+    lk_store_close(larger);
+    _exit(0);
+}
+
+static void threads_read_whole_sessions_while_another_process_makes_the_store_larger(void **state)
+{
+    pthread_t threads[3];
+    unsigned wrong[3] = {0};
+    int status;
+    pid_t child = start_growing();
+
+    (void)state;
+    assert_true(child > 0);
+    atomic_store(&is_over, false);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_for_ever, &wrong[i]), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(create(5000), LK_OK);
+    atomic_store(&is_over, true);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(wrong[i], 0);
+    }
+    assert_int_equal(status_of(1999), LK_OK);
+}
+
 int run_races(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(no_write_on_its_way_brings_an_ended_session_back),
         TEST(one_of_several_parallel_id_changes_wins),
+        TEST_SMALL(threads_read_whole_sessions_while_another_process_makes_the_store_larger),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static void full_store_refuses_logins_and_keeps_reading(void **state)
 static void people_can_log_out_of_a_full_store(void **state)
 {
     lk_cutoff c = {
-        .level = LK_LEVEL_ALL, .reason = LK_REASON_REVOKED, .before_s = NOW_S, .until_s = NOW_S + 10};
+        .level = LK_LEVEL_ALL, .reason = LK_REASON_REVOKED, .before_ms = NOW_S * 1000, .until_s = NOW_S + 10};
     lk_touch touch = {.key = key_of(5), .seen_s = NOW_S + 50};
     lk_session s;
     unsigned n;

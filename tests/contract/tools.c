@@ -35,6 +35,7 @@ lk_session session_of(unsigned n)
                     .revision = 1,
                     .created_s = NOW_S - 50,
                     .issued_s = NOW_S,
+                    .issued_ms = 250,
                     .auth_s = NOW_S,
                     .seen_s = NOW_S,
                     .idle_s = IDLE_S,
@@ -127,6 +128,7 @@ void assert_same(const lk_session *a, const lk_session *b)
     assert_int_equal(a->flags, b->flags);
     assert_int_equal(a->created_s, b->created_s);
     assert_int_equal(a->issued_s, b->issued_s);
+    assert_int_equal(a->issued_ms, b->issued_ms);
     assert_int_equal(a->auth_s, b->auth_s);
     assert_int_equal(a->seen_s, b->seen_s);
     assert_int_equal(a->idle_s, b->idle_s);

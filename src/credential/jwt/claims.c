@@ -89,6 +89,16 @@ static lk_status read_generation(reading *x, const claim *c, const lk_json_item 
     return LK_OK;
 }
 
+static lk_status read_milliseconds(reading *x, const claim *c, const lk_json_item *item)
+{
+    int64_t value;
+
+    if (item->type != LK_JSON_NUMBER || !lk__short_number(item->value, &value) || value > 999)
+        return refuse(x, c, "must be a whole number up to 999");
+    x->out->issued_ms = (uint16_t)value;
+    return LK_OK;
+}
+
 /* A sid in the form of our public ids names a session of ours. One in another form is somebody else's
  * session: there is nothing here to look up. */
 static lk_status read_session(reading *x, const claim *c, const lk_json_item *item)
@@ -207,6 +217,7 @@ static const claim claims[] = {
     ROW("aud", KEY4(0, 'a', 'u', 'd'), read_audience, 0),
     ROW("exp", KEY4(0, 'e', 'x', 'p'), read_expiry, AT(expires_s)),
     ROW("iat", KEY4(0, 'i', 'a', 't'), read_time, AT(issued_s)),
+    ROW("iat_ms", KEY8(0, 0, 'i', 'a', 't', '_', 'm', 's'), read_milliseconds, 0),
     ROW("nbf", KEY4(0, 'n', 'b', 'f'), read_time, AT(not_before_s)),
     ROW("jti", KEY4(0, 'j', 't', 'i'), read_text, AT(id)),
     ROW("sid", KEY4(0, 's', 'i', 'd'), read_session, 0),

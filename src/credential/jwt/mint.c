@@ -75,6 +75,7 @@ static void write_claims(lk_buf *json, const lk_claims *c)
     add_words(json, "aud", c->audience, true);
     add_number(json, "exp", c->expires_s);
     add_number(json, "iat", c->issued_s);
+    add_number(json, "iat_ms", c->issued_ms);
     add_number(json, "nbf", c->not_before_s);
     add_text(json, "jti", c->id);
     add_session(json, c);

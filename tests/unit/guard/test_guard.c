@@ -264,6 +264,7 @@ static void logout_survives_a_restart(void **state)
             world_login(&w, kinds[i], "alice", "", NULL, &out);
             world_login(&w, kinds[i], "alice", "", NULL, &in);
             assert_int_equal(lk_guard_end(w.guard, (lk_view){0}, &out.key, LK_REASON_REVOKED), LK_OK);
+            test_clock_advance_ms(5);
             world_restart(&w, fresh != 0);
             lk_identity id = world_check(&w, LK_CARRIER_HEADER, out.text, NULL);
             assert_int_equal(id.verdict, LK_VERDICT_REFUSE);

@@ -162,7 +162,7 @@ static void settings_that_contradict_each_other_are_refused_with_the_cure(void *
     assert_refused("latchkey_cookie x samesite=none secure=off;", "add secure=on");
     assert_refused("latchkey_cookie 'a b';", "letters, digits");
     assert_refused("latchkey_cookie a=b;", "letters, digits");
-    assert_refused("latchkey_cookie x path='/;Domain=evil';", "path=");
+    assert_refused("latchkey_cookie x 'path=/;Domain=evil';", "path=");
     assert_refused("latchkey_session idle=2h absolute=1h;", "idle= is longer");
     assert_refused("latchkey_session remember=1h;", "remember= is shorter");
     assert_refused("latchkey_header Cookie;", "another meaning");

@@ -24,6 +24,7 @@ static inline lk_session sample_session(void)
                     .flags = LK_SESSION_REMEMBER,
                     .created_s = 1790000000,
                     .issued_s = 1790000100,
+                    .issued_ms = 987,
                     .auth_s = 1790000099,
                     .seen_s = 1790000200,
                     .idle_s = 1800,

@@ -29,6 +29,7 @@ static void assert_session(const lk_session *a, const lk_session *b)
     assert_int_equal(a->flags, b->flags);
     assert_int_equal(a->created_s, b->created_s);
     assert_int_equal(a->issued_s, b->issued_s);
+    assert_int_equal(a->issued_ms, b->issued_ms);
     assert_int_equal(a->auth_s, b->auth_s);
     assert_int_equal(a->seen_s, b->seen_s);
     assert_int_equal(a->idle_s, b->idle_s);
@@ -144,7 +145,7 @@ static void record_whose_texts_hold_a_control_character_is_stale(void **state)
     size_t head_len = lk_record_head_len(record);
 
     (void)state;
-    for (size_t at = 97; at < head_len; at++) { /* 97: where the texts of a record with `previous` begin */
+    for (size_t at = 99; at < head_len; at++) { /* 99: where the texts of a record with `previous` begin */
         uint8_t kept = room[at];
 
         for (size_t i = 0; i < sizeof(controls); i++) {
@@ -179,7 +180,7 @@ static void damaged_bytes_are_stale_or_a_session_within_bounds(void **state)
         assert_non_null(copy);
         memcpy(copy, room, len);
         for (unsigned k = next_random(&seed) % 4; len > 0 && k < 4; k++)
-            copy[n % 2 ? next_random(&seed) % (len < 97 ? len : 97) : next_random(&seed) % len] =
+            copy[n % 2 ? next_random(&seed) % (len < 99 ? len : 99) : next_random(&seed) % len] =
                 (uint8_t)next_random(&seed);
         if (lk_record_read(lk_view_make(copy, len), &back) == LK_OK) {
             assert_true(back.user.len <= LK_USER_ID_MAX && back.roles.len <= LK_ROLES_MAX);
@@ -211,11 +212,11 @@ static void session_over_a_bound_is_not_written_at_all(void **state)
     static uint8_t many[LK_FIELDS_BYTES_MAX + 1];
     uint8_t room[LK_RECORD_MAX];
     const lk_session good = sample_session();
-    lk_session bad[8];
+    lk_session bad[9];
     lk_buf out = lk_buf_over(room, sizeof(room));
 
     (void)state;
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 9; i++)
         bad[i] = good;
     memset(many, 'x', sizeof(many));
     bad[0].user = lk_view_make(many, LK_USER_ID_MAX + 1);
@@ -225,8 +226,9 @@ static void session_over_a_bound_is_not_written_at_all(void **state)
     bad[4].expires_s = INT64_C(1) << 40;
     bad[5].seen_s = -1;
     bad[6].idle_s = INT64_C(1) << 32;
+    bad[8].issued_ms = 1000;
     bad[7].device = lk_view_make(many, LK_DEVICE_MAX + 1);
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 9; i++) {
         assert_int_equal(lk_record_write(&bad[i], &out), LK_FULL);
         assert_int_equal(out.len, 0);
     }
