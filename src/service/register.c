@@ -86,6 +86,7 @@ void lk__register_again(lk__call *c, int status, const char *word, lk_view detai
         name = (lk_view){0};
     lk__scope_text(&scope, "username", name);
     lk__scope_text(&scope, "error", lk__page_problem_text(c, word, detail));
+    lk__scope_flag(&scope, "name_taken", status == lk__problem_about(LK_PROBLEM_NAME_TAKEN)->status);
     if (status == 422)
         lk__scope_text(&scope, "error_detail", detail);
     lk__page(c, status, "register", &scope);
