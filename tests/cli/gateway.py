@@ -28,13 +28,14 @@ def sanitizer():
 class Gateway:
     """One `latchkey serve`. Ready when made."""
 
-    def __init__(self, folder, *words, listen="127.0.0.1:0", ready=True):
+    def __init__(self, folder, *words, listen="127.0.0.1:0", json=True):
         self.folder = Path(folder)
-        self.words = [str(COMMAND), "serve", "--dir", str(folder), "--listen", listen, "--workers", "2", "--json", *words]
+        self.words = [str(COMMAND), "serve", "--dir", str(folder), "--listen", listen, "--workers", "2",
+                      *(["--json"] if json else []), *words]
         self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env={**os.environ, **sanitizer()})
         self.url, self.said = None, b""
-        if ready:
+        if json:
             self.wait_ready()
 
     def wait_ready(self):

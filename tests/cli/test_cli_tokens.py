@@ -119,7 +119,6 @@ def test_time_is_looked_at_and_can_be_given(keys):
     assert keys.json("token", "verify", made["token"], "--now", made["expires"], code=NO)["reason"] == "expired"
     keys.text("token", "verify", made["token"], "--now", made["expires"] - 1)
     keys.text("token", "verify", made["token"], "--now", made["expires"] + 5, "--leeway", "10")
-    assert keys.json("token", "verify", made["token"], "--now", made["issued"] - 100, code=NO)["reason"] == "not_yet_valid"
     keys.error("token", "verify", made["token"], "--leeway", "61", code=WRONG)
 
 
@@ -142,6 +141,13 @@ def test_token_of_others_is_verified_with_their_key(latchkey, oct):
     latchkey.text("token", "verify", "--jwk", oct, "--aud", "b", "--iss", "them", token)
     latchkey.error("token", "verify", "--jwk", oct, "--aud", "c", token, code=NO)
     latchkey.error("token", "verify", "--jwk", oct, "--iss", "the", token, code=NO)
+
+
+def test_token_is_a_no_before_its_time(latchkey, oct):
+    token = hs256({"sub": "u", "nbf": 1000, "exp": 2000})
+    assert latchkey.json("token", "verify", "--jwk", oct, "--now", 999, token, code=NO)["reason"] == "not_yet_valid"
+    latchkey.text("token", "verify", "--jwk", oct, "--now", 1000, token)
+    latchkey.text("token", "verify", "--jwk", oct, "--now", 990, "--leeway", 10, token)
 
 
 def test_token_without_an_end_is_a_no_unless_allowed(latchkey, oct):
