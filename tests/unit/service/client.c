@@ -92,7 +92,7 @@ static void take_cookie(client *c, const char *value)
 
 const char *header_of(const client *c, const char *name)
 {
-    static char value[8192];
+    static __thread char value[8192];
     size_t n = strlen(name);
     for (const char *line = c->headers; *line != '\0'; line = strchr(line, '\n') + 1) {
         if (strncmp(line, name, n) == 0 && line[n] == ':') {
@@ -106,7 +106,7 @@ const char *header_of(const client *c, const char *name)
 
 const char *member_of(const client *c, const char *path)
 {
-    static char value[8192];
+    static __thread char value[8192];
     char name[64];
     json_t *root = json_loads(c->body, 0, NULL), *at = root;
     value[0] = '\0';
@@ -129,7 +129,7 @@ const char *member_of(const client *c, const char *path)
 
 const char *field_of(const client *c, const char *name)
 {
-    static char value[4096];
+    static __thread char value[4096];
     char mark[128];
     snprintf(mark, sizeof(mark), "name=\"%s\" value=\"", name);
     const char *at = strstr(c->body, mark);
