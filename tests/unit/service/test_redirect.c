@@ -160,6 +160,9 @@ static void ways_out_are_refused(void **state)
         "/%2e//evil.example",
         "/%2e%2e//evil.example",
         "/a/%2E%2e//evil.example",
+        "/%2e/%2f",
+        "/%2e/%2fevil.example",
+        "/a/%2e%2e/%5cevil.example",
         "https://shop.example//evil.example",
         "https://shop.example/.//evil.example",
         /* what a second decoding would turn into one of the above */
