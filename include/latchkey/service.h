@@ -20,6 +20,8 @@ typedef struct lk_service lk_service;
 /* One audit event as a line of JSON (no newline) without any secret, handed to the server to write. */
 typedef void (*lk_audit_write)(void *context, lk_view line);
 
+/* Everything is kept and must outlive the service; AUDIT may be NULL and is called from the thread that
+ * handles the request. LK_OK; LK_FAULT without memory. */
 LK_CHECKED lk_status lk_service_open(const lk_env *env, const lk_settings *settings, lk_guard *guard,
                                      lk_accounts *accounts, lk_audit_write audit, void *audit_context,
                                      lk_service **out, lk_note *note);
@@ -64,14 +66,16 @@ bool lk_service_is_slow(const lk_service *s, lk_view method, lk_view path);
 void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res);
 void lk_response_free(lk_service *s, lk_response *res);
 
-/* The Set-Cookie value that carries ISSUED, or (ISSUED == NULL) removes the cookie. Gives LK_OK, LK_FULL.
- * Source: RFC 6265bis section 4.1. */
+/* The Set-Cookie value that carries ISSUED, or (ISSUED == NULL) removes the cookie. Gives LK_OK; LK_REFUSED
+ * for a name, value or attribute outside the grammar; LK_FULL when name and value pass 4096 bytes, which
+ * browsers drop in silence, or OUT has no room. Source: RFC 6265bis section 4.1. */
 LK_CHECKED lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, bool remember,
                                      int64_t now_s, lk_buf *out);
 
 /* Does an unsafe request that came with a cookie come from our own pages? Fetch metadata, then Origin, then
- * Referer, then what an old browser cannot send cross-site; LK_OK or LK_REFUSED. FORM_TOKEN is the csrf field
- * of the form, empty when none. SECURITY-RULES 100-103. */
+ * Referer, then what an old browser cannot send cross-site; LK_OK or LK_REFUSED (and counted). FORM_TOKEN is
+ * the csrf field of the form, empty when none. Asks nothing of a request whose ID came in a header. Source:
+ * docs/formats/csrf.md */
 LK_CHECKED lk_status lk_csrf_request(lk_guard *g, const lk_request *req, const lk_identity *id,
                                      lk_view form_token);
 

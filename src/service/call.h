@@ -153,6 +153,7 @@ typedef struct lk__issue {
     bool remember;
     lk_view device;
     lk_view scope;
+    bool recheck; /* refuse if the account was changed while the credential was being made */
 } lk__issue;
 
 /* May a credential be handed out on this connection? False: the call is answered (422). */

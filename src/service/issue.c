@@ -88,9 +88,22 @@ static bool carry_by_cookie(lk__call *c, const lk__issue *want, const lk_issued 
     return false;
 }
 
-bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
+/* Is the account still as it was when its password was proven? A password change, a ban or a removal ends the
+ * user's sessions, but not one that is written a moment later. LK_OK, LK_REFUSED, LK_FAULT. */
+static lk_status recheck(lk__call *c, const lk_user *user)
 {
-    lk_issued issued;
+    lk_user now;
+    lk_status status = lk_accounts_get(c->s->accounts, lk_view_of(user->id), &now);
+    if (status == LK_MISS)
+        return LK_REFUSED;
+    if (status != LK_OK)
+        return LK_FAULT;
+    return now.state == LK_USER_ENABLED && now.changed_s == user->changed_s ? LK_OK : LK_REFUSED;
+}
+
+/* Make the credential. On anything but LK_OK nothing is left of it. */
+static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
+{
     lk_login login = {.user = lk_view_of(want->user->id),
                       .name = lk_view_of(want->user->name),
                       .realm = lk_view_of(want->user->realm),
@@ -100,19 +113,39 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
                       .agent = lk__agent_kept(c),
                       .address = c->req->address,
                       .remember = want->remember};
-    lk_status status = lk__arena_failed(c->arena)
-                           ? LK_FAULT
-                           : lk_guard_issue(c->s->guard, want->kind, &login,
-                                            c->id->has_session ? c->id : NULL, &issued, NULL);
+    if (lk__arena_failed(c->arena))
+        return LK_FAULT;
+    lk_status status =
+        lk_guard_issue(c->s->guard, want->kind, &login, c->id->has_session ? c->id : NULL, issued, NULL);
+    if (status != LK_OK || !want->recheck)
+        return status;
+    status = recheck(c, want->user);
+    if (status != LK_OK && lk_guard_end(c->s->guard, login.realm, &issued->key, LK_REASON_REVOKED) != LK_OK)
+        status = LK_FAULT;
+    return status;
+}
+
+bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
+{
+    lk_issued issued;
+    bool good = false;
+    lk_status status = make(c, want, &issued);
+    if (status == LK_REFUSED) {
+        lk_guard_count(c->s->guard, LK_COUNT_LOGINS_FAILED);
+        lk__audit(c, "login_failed", LK_REASON_BAD_CREDENTIALS, 401, lk_view_of(want->user->id), NULL);
+        lk__answer_reason(c, 401, LK_REASON_BAD_CREDENTIALS, (lk_view){0});
+        goto out;
+    }
     if (status != LK_OK) {
         lk__answer_unavailable(c);
-        return false;
+        goto out;
     }
-    bool good = want->carrier != LK_CARRIER_COOKIE || carry_by_cookie(c, want, &issued);
+    good = want->carrier != LK_CARRIER_COOKIE || carry_by_cookie(c, want, &issued);
     if (good && c->page)
         lk__answer_redirect(c, 303, return_to);
     else if (good)
         answer_json(c, want, &issued);
+out:
     lk_issued_wipe(&issued);
     return good;
 }

@@ -134,7 +134,7 @@ void lk__login(lk__call *c)
 {
     lk_view name, password;
     lk_user user;
-    lk__issue want = {.user = &user};
+    lk__issue want = {.user = &user, .recheck = true};
     if (!lk__issue_is_safe(c) || !lk__body_need(c, LK_VIEW("username"), &name) ||
         !lk__body_need(c, LK_VIEW("password"), &password) || !read_wish(c, &want))
         return;

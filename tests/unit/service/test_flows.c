@@ -497,7 +497,75 @@ static void user_who_was_removed_cannot_change_a_password(void **state)
         401);
 }
 
+/* An environment in which somebody changes the password between the check of the old one and the session that
+ * is made for it: the guard asks for randomness at just that moment. */
+static bool armed;
+
+static lk_status change_password_first(const lk_env *env, uint8_t *out, size_t len)
+{
+    (void)env;
+    if (armed) {
+        lk_user user;
+        armed = false;
+        test_clock_advance_ms(1000);
+        assert_int_equal(lk_accounts_find(shop.accounts, LK_VIEW(""), LK_VIEW("alice"), &user), LK_OK);
+        assert_int_equal(
+            lk_accounts_set_password(shop.accounts, lk_view_of(user.id), LK_VIEW(OTHER_PASSWORD), NULL),
+            LK_OK);
+        assert_int_equal(
+            lk_guard_end_user(shop.w.guard, LK_VIEW(""), lk_view_of(user.id), NULL, LK_REASON_REVOKED, NULL),
+            LK_OK);
+    }
+    return test_env()->random(test_env(), out, len);
+}
+
+static void old_password_does_not_get_in_while_it_is_being_changed(void **state)
+{
+    (void)state;
+    lk_env env = *test_env();
+    lk_guard_parts parts = *lk_guard_parts_of(shop.w.guard);
+    site twin = shop;
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    env.random = change_password_first;
+    parts.env = &env;
+    assert_int_equal(lk_guard_open(parts, &twin.w.guard, NULL), LK_OK);
+    assert_int_equal(lk_service_open(test_env(), &shop.w.settings, twin.w.guard, shop.accounts, NULL, NULL,
+                                     &twin.service, NULL),
+                     LK_OK);
+    sent login = {.method = "POST",
+                  .path = "/auth/login",
+                  .json = "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD "\"}"};
+    armed = true;
+    assert_int_equal(ask(&twin, &phone, login), 401);
+    assert_false(armed);
+    assert_null(cookie_of(&phone, "latchkey"));
+    log_in(&twin, &phone, "alice", OTHER_PASSWORD);
+    assert_int_equal(get(&phone, "/auth/sessions"), 200);
+    assert_string_equal(member_of(&phone, "sessions.1"), "");
+    lk_service_close(twin.service);
+    lk_guard_close(twin.w.guard);
+}
+
 /* ---- data ---- */
+
+static void token_has_session_data_too(void **state)
+{
+    (void)state;
+    char token[4096];
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    assert_int_equal(post(&alice, "/auth/login",
+                          "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD
+                          "\",\"credential\":\"jwt\"}"),
+                     200);
+    strcpy(token, member_of(&alice, "token"));
+    sent what = {
+        .method = "PATCH", .path = "/auth/session/data", .json = "{\"a\":{\"b\":1}}", .bearer = token};
+    assert_int_equal(ask(&shop, &alice, what), 200);
+    what.json = "{\"a\":{\"c\":2}}";
+    assert_int_equal(ask(&shop, &alice, what), 200);
+    assert_string_equal(member_of(&alice, "a"), "{\"b\":1,\"c\":2}");
+    assert_int_equal(alice.jar_n, 0);
+}
 
 static void first_data_of_a_visitor_begins_an_anonymous_session(void **state)
 {
@@ -727,6 +795,8 @@ int main(int argc, char **argv)
         T(password_change_ends_the_others_and_renews_this_one),
         T(password_change_with_a_token_gives_a_new_token),
         T(user_who_was_removed_cannot_change_a_password),
+        T(old_password_does_not_get_in_while_it_is_being_changed),
+        T(token_has_session_data_too),
         T(first_data_of_a_visitor_begins_an_anonymous_session),
         T(patches_merge_by_rfc_7396),
         T(if_match_lets_only_the_reader_of_the_newest_write),
