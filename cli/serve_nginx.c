@@ -94,7 +94,7 @@ static void write_api_locations(const serve *s, FILE *f)
 
 static void write_app_location(const serve *s, FILE *f)
 {
-    fputs("        location / {\n            latchkey optional;\n", f);
+    fputs("        location / {\n            latchkey optional anonymous;\n", f);
     if (s->apps_n == 0) {
         fprintf(f, "            root \"%s/www\";\n            index index.html;\n        }\n", s->dir);
         return;

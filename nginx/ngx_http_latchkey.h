@@ -234,6 +234,7 @@ ngx_int_t ngx_http_latchkey_gate(ngx_http_request_t *r);
 /* ngx_http_latchkey_refuse.c: what a refused visitor is told */
 ngx_int_t ngx_http_latchkey_refuse(ngx_http_request_t *r,
     const lk_identity *id, const lk_rule *rule);
+ngx_uint_t ngx_http_latchkey_is_browser(ngx_http_request_t *r);
 ngx_int_t ngx_http_latchkey_send_problem(ngx_http_request_t *r,
     ngx_uint_t status, lk_reason reason);
 u_char *ngx_http_latchkey_secret(ngx_pool_t *pool, size_t len);

@@ -237,7 +237,12 @@ ngx_http_latchkey_allow(ngx_http_request_t *r,
 
     if (r == r->main) {
 
-        if (llcf->rule->anonymous && !id->has_session && !id->logged_in) {
+        /* Programs that come without a cookie come so every time: a session
+         * for each of their requests would only fill the store. */
+
+        if (llcf->rule->anonymous && !id->has_session && !id->logged_in
+            && ngx_http_latchkey_is_browser(r))
+        {
 
             rc = ngx_http_latchkey_anonymous(r, ctx);
             if (rc != NGX_OK) {

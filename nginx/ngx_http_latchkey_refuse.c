@@ -11,7 +11,6 @@
 
 static ngx_uint_t ngx_http_latchkey_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
-static ngx_uint_t ngx_http_latchkey_is_browser(ngx_http_request_t *r);
 static ngx_int_t ngx_http_latchkey_login(ngx_http_request_t *r);
 static ngx_int_t ngx_http_latchkey_challenge(ngx_http_request_t *r,
     const lk_identity *id, const lk_rule *rule);
@@ -100,7 +99,7 @@ ngx_http_latchkey_has_error_page(ngx_http_request_t *r, ngx_uint_t status)
 
 
 /* Somebody looking at a page, and not a script of it. */
-static ngx_uint_t
+ngx_uint_t
 ngx_http_latchkey_is_browser(ngx_http_request_t *r)
 {
     lk_view  accept;

@@ -98,7 +98,7 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
         ngx_str_t   *to;
         const char  *from;
     } text[] = {
-        { &ctx->user, id->logged_in ? id->user : "" },
+        { &ctx->user, lk_identity_user_name(id) },
         { &ctx->name, id->logged_in ? id->name : "" },
         { &ctx->realm, id->realm },
         { &ctx->roles, id->logged_in ? id->roles : "" },

@@ -96,6 +96,14 @@ typedef struct lk_identity {
  * its use (last-seen in shared memory). Never fails: what could not be looked at is a verdict. The status for
  * a refused one: lk_identity_http_status. */
 void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out);
+/* What applications know the user by (Remote-User): the login name, or the id for a token that was minted
+ * without a name. "" when nobody is logged in. */
+static inline const char *lk_identity_user_name(const lk_identity *id)
+{
+    if (!id->logged_in)
+        return "";
+    return id->name[0] != '\0' ? id->name : id->user;
+}
 int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */
 
 /* ---- issue

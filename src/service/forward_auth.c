@@ -33,7 +33,7 @@ static lk_view header_value(lk__call *c, const char *text, bool words)
 static void add_identity(lk__call *c, bool allowed)
 {
     const lk_identity *id = c->id;
-    lk__answer_header(c, "Remote-User", header_value(c, allowed ? id->user : "", false));
+    lk__answer_header(c, "Remote-User", header_value(c, allowed ? lk_identity_user_name(id) : "", false));
     lk__answer_header(c, "Remote-Groups", header_value(c, allowed ? id->roles : "", true));
     lk__answer_header(c, "Remote-Name", header_value(c, allowed ? id->name : "", false));
     lk__answer_header(c, "Latchkey-Session", header_value(c, allowed ? id->public_id : "", false));

@@ -257,13 +257,22 @@ def test_a_websocket_handshake_counts_as_a_change(world):
 
 # ---- anonymous visitors ----
 
+PAGE = {"Accept": "text/html,*/*"}
+
+
+def test_a_program_without_a_cookie_gets_no_session(world):
+    answer = Client(world.port).get("/expires/x")
+    assert answer.status == 200
+    assert answer.sent("Latchkey-Session") == [""] and answer.get("Set-Cookie") is None
+
+
 def test_an_anonymous_visitor_gets_a_session_that_keeps_data_and_survives_the_login(world):
     visitor = Client(world.port)
-    first = visitor.get("/expires/x")
+    first = visitor.get("/expires/x", headers=PAGE)
     assert first.status == 200
     session, = first.sent("Latchkey-Session")
     assert len(session) == 16 and first.sent("Remote-User") == [""]
-    second = visitor.get("/expires/x")
+    second = visitor.get("/expires/x", headers=PAGE)
     assert second.sent("Latchkey-Session") == [session] and second.get("Set-Cookie") is None
     answer = visitor.request("PATCH", "/auth/session/data", json_body={"cart": ["tea"]},
                              headers={"Sec-Fetch-Site": "same-origin"})
@@ -279,7 +288,7 @@ def test_visitors_who_come_at_once_get_a_session_each(world):
 
     def visit():
         visitor = Client(world.port)
-        seen.append(visitor.get("/expires/x").sent("Latchkey-Session")[0])
+        seen.append(visitor.get("/expires/x", headers=PAGE).sent("Latchkey-Session")[0])
 
     threads = [threading.Thread(target=visit) for _ in range(40)]
     for t in threads:
@@ -291,7 +300,7 @@ def test_visitors_who_come_at_once_get_a_session_each(world):
 
 def test_no_session_is_made_where_the_location_does_not_say_so(world):
     assert Client(world.port).get("/x").get("Set-Cookie") is None
-    assert world.alice.get("/expires/x").get("Set-Cookie") is None
+    assert world.alice.get("/expires/x", headers=PAGE).get("Set-Cookie") is None
 
 
 # ---- a full queue ----

@@ -84,7 +84,7 @@ def test_twenty_reloads_under_load_log_nobody_out_and_fail_no_request(gateways, 
 
     def stranger():
         assert not is_inside(gateway, "A" * 43)
-        answer = Client(gateway.port, keep=False).get("/anonymous/page")
+        answer = Client(gateway.port, keep=False).get("/anonymous/page", headers={"Accept": "text/html"})
         assert answer.status == 200 and answer.get("Set-Cookie")
         done["strangers"] += 1
 

@@ -71,7 +71,7 @@ def world(module_gateways, module_application):
     gateway.alice = Client(gateway.port)
     assert gateway.alice.register("alice").status == 201
     assert gateway.alice.login("alice").status == 200
-    gateway.user_id = gateway.alice.get("/auth/session").json["user"]["id"]
+    gateway.user_name = gateway.alice.get("/auth/session").json["user"]["name"]
     gateway.nobody = Client(gateway.port)
     yield gateway
 
@@ -81,7 +81,7 @@ def world(module_gateways, module_application):
 def test_a_login_by_cookie_opens_every_later_request(world):
     answer = world.alice.get("/required/x")
     assert answer.status == 200
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
 
 
 @pytest.mark.parametrize("credential", ["session", "token", "jwt"])
@@ -91,7 +91,7 @@ def test_a_login_by_bearer_opens_every_later_request(world, credential):
     assert answer.status == 200 and program.token and not program.cookies
     answer = program.get("/required/x")
     assert answer.status == 200
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
     assert answer.sent("Remote-Name") == ["alice"]
 
 
@@ -139,12 +139,12 @@ def test_many_cookie_headers_count_as_one(world):
     answer = raw(world.port, f"GET /required/x HTTP/1.1\r\nHost: a\r\n{fill}"
                              f"Cookie: {COOKIE}={world.alice.cookies[COOKIE]}\r\n{fill}\r\n")
     assert answer.status == 200
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
 
 
 def test_optional_lets_everybody_in_and_says_who_it_is(world):
     assert world.nobody.get("/x").sent("Remote-User") == [""]
-    assert world.alice.get("/x").sent("Remote-User") == [world.user_id]
+    assert world.alice.get("/x").sent("Remote-User") == [world.user_name]
     answer = world.nobody.get("/x", headers={"Cookie": f"{COOKIE}={'A' * 43}"})
     assert answer.status == 200 and answer.sent("Remote-User") == [""]
 
@@ -245,7 +245,7 @@ def test_an_error_page_replaces_the_refusal_and_shows_nothing_else(world):
         assert answer.status == 200 and answer.text == "please log in"
     answer = world.alice.get("/page/403/x")
     assert answer.status == 403 and answer.text == "not for you"
-    assert world.alice.get("/page/x").sent("Remote-User") == [world.user_id]
+    assert world.alice.get("/page/x").sent("Remote-User") == [world.user_name]
 
 
 def test_an_error_page_that_is_itself_protected_is_refused_too(world, module_application):
@@ -260,7 +260,7 @@ def test_try_files_and_rewrites_end_at_the_gate_of_where_they_lead(world):
     for path in ("/try/x", "/rewritten/x", "/if/x", "/if/x?x=1", "/required/inner/x"):
         assert world.nobody.get(path).status == 401, path
         answer = world.alice.get(path)
-        assert answer.status == 200 and answer.sent("Remote-User") == [world.user_id], path
+        assert answer.status == 200 and answer.sent("Remote-User") == [world.user_name], path
 
 
 def test_an_inner_location_inherits_the_rule_unless_it_has_its_own(world):
@@ -300,7 +300,7 @@ def test_a_subrequest_to_a_protected_location_is_checked(world):
     assert '"path": "/required/part"' in answer.text
     parts = [json.loads(t) for t in re.findall(r"(\{.*?\})(?: same:| end)", answer.text)]
     sent = [{k: v for k, v in p["headers"]}.get("Remote-User") for p in parts]
-    assert sent == [None, world.user_id]
+    assert sent == [None, world.user_name]
 
 
 def test_auth_request_to_a_protected_location_takes_its_answer(world):
@@ -324,11 +324,11 @@ def test_a_mirror_gets_what_its_own_location_allows(world, module_application):
     assert "/mirror" not in mirrored("/mirrored/x")
     world_client = lambda path: world.alice.get(path)
     seen = mirrored("/mirrored/x")
-    assert seen["/mirror"]["Remote-User"] == world.user_id
-    assert seen["/mirrored/x"]["Remote-User"] == world.user_id
+    assert seen["/mirror"]["Remote-User"] == world.user_name
+    assert seen["/mirrored/x"]["Remote-User"] == world.user_name
     seen = mirrored("/mirror-off/x")
     assert "Remote-User" not in seen["/plain"]
-    assert seen["/mirror-off/x"]["Remote-User"] == world.user_id
+    assert seen["/mirror-off/x"]["Remote-User"] == world.user_name
 
 
 # ---- variables ----
@@ -343,7 +343,7 @@ def test_variables_are_good_in_the_access_log(world):
         return found if len(found) == 2 else None
 
     allowed, refused = wait_until(lines, 10, "two lines in the access log")
-    assert f"user={world.user_id} " in allowed and re.search(r"session=[\w-]{16} reason= ", allowed)
+    assert f"user={world.user_name} " in allowed and re.search(r"session=[\w-]{16} reason= ", allowed)
     assert "user= " in refused and "reason=no_credential " in refused
     assert re.search(r"node=\S+$", allowed)
 

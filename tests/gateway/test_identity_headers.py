@@ -40,7 +40,7 @@ def world(module_gateways, module_application):
     assert alice.register("alice").status == 201
     assert alice.login("alice").status == 200
     gateway.alice = alice
-    gateway.user_id = alice.get("/auth/session").json["user"]["id"]
+    gateway.user_name = alice.get("/auth/session").json["user"]["name"]
     yield gateway
 
 
@@ -99,7 +99,7 @@ def test_a_location_without_latchkey_tells_the_application_nothing(world):
 
 def test_identity_headers_say_who_is_logged_in(world):
     answer = world.alice.get("/required/x", headers={"Remote-User": "mallory", "Remote_Groups": "admin"})
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
     assert answer.sent("Remote-Name") == ["alice"]
     assert answer.sent("Remote-Groups") == [""]
     session, = answer.sent("Latchkey-Session")
@@ -131,7 +131,7 @@ def test_long_lists_of_headers_survive_the_removal(world, count):
     assert answer.status == 200
     assert "mallory" not in json.dumps(answer.json["headers"])
     assert [answer.sent(f"X-Header-{i}") for i in range(count)] == [[f"value{i}"] for i in range(count)]
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
 
 
 def test_a_request_of_nothing_but_identity_headers_is_answered(world):
@@ -206,7 +206,7 @@ def test_named_locations_and_internal_redirects_carry_one_identity(world):
     assert "mallory" not in answer.text
     answer = ask(world.port, "/twice/x", ["Remote-User: mallory", "Remote_User: mallory", cookie])
     assert answer.json["path"] == "/required/tried"
-    assert answer.sent("Remote-User") == [world.user_id]
+    assert answer.sent("Remote-User") == [world.user_name]
     assert answer.sent("Latchkey-Session") != [""]
 
 
@@ -214,7 +214,7 @@ def test_directives_that_run_before_the_gate_see_no_identity_of_the_client(world
     answer = world.alice.get("/before/x", headers={"Remote-User": "mallory"})
     assert answer.sent("X-Seen") == ["[]"]
     answer = world.alice.get("/after/x", headers={"Remote-User": "mallory"})
-    assert answer.sent("X-Seen") == [f"[{world.user_id}]"]
+    assert answer.sent("X-Seen") == [f"[{world.user_name}]"]
 
 
 def test_http_0_9_is_answered(world):
@@ -234,7 +234,7 @@ def test_pipelined_requests_do_not_mix_their_identities(world):
     for i in range(12):
         known = i % 3 == 0
         text += f"GET /?{i} HTTP/1.1\r\nHost: a\r\nRemote-User: mallory\r\n" + (cookie if known else "") + "\r\n"
-        wanted.append(world.user_id if known else "")
+        wanted.append(world.user_name if known else "")
     with socket.create_connection(("127.0.0.1", world.port), 20) as s:
         s.sendall(text.encode())
         stream = s.makefile("rb")
@@ -281,7 +281,7 @@ def world2(module_gateways, module_application):
     gateway.alice = gateway.client()
     assert gateway.alice.register("alice").status == 201
     assert gateway.alice.login("alice").status == 200
-    gateway.user_id = gateway.alice.get("/auth/session").json["user"]["id"]
+    gateway.user_name = gateway.alice.get("/auth/session").json["user"]["name"]
     yield gateway
 
 
@@ -308,7 +308,7 @@ def test_http2_knows_the_cookie_also_in_crumbs(world2):
     status, body = curl2(world2, "/required/", "-H", f"Cookie: a=1; {COOKIE}={world2.alice.cookies[COOKIE]}; b=2")
     assert status == 200
     sent = {k.lower(): v for k, v in json.loads(body)["headers"]}
-    assert sent["remote-user"] == world2.user_id
+    assert sent["remote-user"] == world2.user_name
     status, body = curl2(world2, "/required/")
     assert status == 401 and json.loads(body)["reason"] == "no_credential"
 
@@ -322,7 +322,7 @@ def test_http2_serves_the_api(world2):
     status, body = curl2(world2, "/auth/login", "-H", "Content-Type: application/json", "-d", "x" * 16384)
     assert status == 400
     status, body = curl2(world2, "/auth/session", "-H", f"Authorization: Bearer {token}")
-    assert status == 200 and json.loads(body)["user"]["id"] == world2.user_id
+    assert status == 200 and json.loads(body)["user"]["name"] == world2.user_name
 
 
 def test_http2_refuses_a_body_that_is_too_large(world2):
