@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * open.c - the mapping: made once, joined by everybody else.
+ *
+ * Making is done under flock on the file, which the kernel gives up when the maker dies; the magic number is
+ * written last. A damaged file is never written to: a new one is renamed over it, and those that still have
+ * the old one mapped go on with it. For as long as a table is open its descriptor holds a shared lock on byte
+ * 0 (open file description lock, so that it is inherited by fork), which tells whether anybody else has it.
+ */
+#include "table_inner.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RETRIES 100 /* the file was replaced between opening and locking it */
+
+typedef struct opening {
+    lk_table *t;
+    const char *path;
+    lk__geometry wanted;
+    bool joined;
+    lk_note *note;
+} opening;
+
+static lk_status fault(const opening *o, const char *what)
+{
+    lk_note_set(o->note, "%s: %s: %s", o->path != NULL ? o->path : "shared memory", what, strerror(errno));
+    return LK_FAULT;
+}
+
+static lk_status map(opening *o, int fd, const lk__geometry *g)
+{
+    int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+    void *p = mmap(NULL, g->size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (p == MAP_FAILED) {
+        return fault(o, "cannot map the table");
+    }
+    (void)madvise(p, g->size, MADV_DONTDUMP); /* sessions do not belong in a core file */
+    (void)madvise(p, g->size, MADV_HUGEPAGE); /* fewer misses of the TLB where the system allows it */
+    lk__table_attach(o->t, p, g);
+    return LK_OK;
+}
+
+static void unmap(lk_table *t)
+{
+    if (t->map != NULL) {
+        (void)munmap(t->map, t->g.size);
+        t->map = NULL;
+    }
+}
+
+/* All memory is taken now: a page that cannot be had later would be a SIGBUS in the middle of a request. */
+static lk_status make_in(opening *o, int fd)
+{
+    int error = posix_fallocate(fd, 0, (off_t)o->wanted.size);
+    while (error == EINTR) {
+        error = posix_fallocate(fd, 0, (off_t)o->wanted.size);
+    }
+    if (error != 0) {
+        errno = error;
+        return fault(o, "no room for the table");
+    }
+    lk_status status = map(o, fd, &o->wanted);
+    if (status == LK_OK) {
+        status = lk__table_make(o->t);
+        if (status != LK_OK) {
+            lk_note_set(o->note, "%s: no random bytes for the table", o->path);
+        }
+    }
+    return status;
+}
+
+/* A file anybody else may write would let him log in as anyone. */
+static lk_status check_file(const opening *o, const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode)) {
+        lk_note_set(o->note, "%s is not a regular file", o->path);
+        return LK_FAULT;
+    }
+    if (st->st_uid != geteuid() || (st->st_mode & 077) != 0) {
+        lk_note_set(o->note, "%s belongs to user %ld with mode %o; it must be ours (%ld) with mode 600",
+                    o->path, (long)st->st_uid, (unsigned)(st->st_mode & 07777), (long)geteuid());
+        return LK_FAULT;
+    }
+    return LK_OK;
+}
+
+/* LK_OK with *fd open and locked, and the file still the one of that name. */
+static lk_status open_locked(const opening *o, int *fd, struct stat *st)
+{
+    for (int i = 0; i < RETRIES; i++) {
+        struct stat named;
+        *fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (*fd < 0) {
+            return fault(o, "cannot open the table");
+        }
+        int error = flock(*fd, LOCK_EX);
+        while (error < 0 && errno == EINTR) {
+            error = flock(*fd, LOCK_EX);
+        }
+        if (error == 0 && fstat(*fd, st) == 0 && lstat(o->path, &named) == 0 && named.st_ino == st->st_ino &&
+            named.st_dev == st->st_dev) {
+            return LK_OK;
+        }
+        (void)close(*fd);
+        *fd = -1;
+    }
+    return fault(o, "cannot lock the table");
+}
+
+static bool presence(int fd, int command, short type, struct flock *l)
+{
+    *l = (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+    return fcntl(fd, command, l) == 0;
+}
+
+/* Locks carry pids, which mean nothing in another pid namespace: there a holder would look dead, and his lock
+ * be taken from him. */
+static lk_status check_space(const opening *o, int fd)
+{
+    lk_table *t = o->t;
+    struct flock l;
+    uint64_t ours = lk__name_space();
+    if (atomic_load(&t->head->pid_space) == ours) {
+        return LK_OK;
+    }
+    if (!presence(fd, F_OFD_GETLK, F_WRLCK, &l) || l.l_type != F_UNLCK) {
+        lk_note_set(o->note,
+                    "%s is in use by processes of another pid namespace (container): give each its own",
+                    o->path);
+        return LK_FAULT;
+    }
+    lk__table_release_all(t);
+    atomic_store(&t->head->pid_space, ours);
+    return LK_OK;
+}
+
+/* LK_OK; LK_STALE when what is there is no whole table of this format; LK_FAULT. */
+static lk_status join(opening *o, int fd, const struct stat *st)
+{
+    lk__geometry g;
+    if (lk__geometry_of((uint64_t)st->st_size, &g) != LK_OK) {
+        return LK_STALE;
+    }
+    lk_status status = map(o, fd, &g);
+    if (status == LK_OK && !lk__table_is_whole(o->t)) {
+        unmap(o->t);
+        status = LK_STALE;
+    }
+    if (status == LK_OK) {
+        status = check_space(o, fd);
+        o->joined = true;
+    }
+    if (status == LK_OK && g.size != o->wanted.size) {
+        lk_note_set(o->note, "%s has %llu bytes, not the %llu asked for; it keeps them until it is removed",
+                    o->path, (unsigned long long)g.size, (unsigned long long)o->wanted.size);
+    }
+    return status;
+}
+
+/* Make a new file beside and rename it. Whoever waits for the lock of the old one finds that its name is
+ * gone. */
+static lk_status replace(opening *o, int *fd)
+{
+    char beside[PATH_MAX];
+    int n = snprintf(beside, sizeof(beside), "%s.new", o->path);
+    if (n < 0 || (size_t)n >= sizeof(beside)) {
+        lk_note_set(o->note, "the path of the table is too long");
+        return LK_FAULT;
+    }
+    (void)unlink(beside); /* of a maker that was killed: the lock is ours */
+    int new_fd = open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (new_fd < 0) {
+        return fault(o, "cannot make a new table");
+    }
+    lk_status status = make_in(o, new_fd);
+    if (status == LK_OK && rename(beside, o->path) < 0) {
+        status = fault(o, "cannot put the new table in place");
+    }
+    if (status != LK_OK) {
+        (void)unlink(beside);
+        (void)close(new_fd);
+        return status;
+    }
+    (void)close(*fd);
+    *fd = new_fd;
+    return LK_OK;
+}
+
+static lk_status open_file(opening *o)
+{
+    struct stat st;
+    struct flock l;
+    int fd = -1;
+    lk_status status = open_locked(o, &fd, &st);
+    if (status == LK_OK) {
+        status = check_file(o, &st);
+    }
+    if (status == LK_OK && st.st_size == 0) {
+        status = make_in(o, fd);
+        if (status != LK_OK) {
+            (void)unlink(o->path); /* leave nothing half made */
+        }
+    } else if (status == LK_OK) {
+        status = join(o, fd, &st);
+        if (status == LK_STALE) {
+            status = replace(o, &fd);
+        }
+    }
+    if (status == LK_OK && !presence(fd, F_OFD_SETLK, F_RDLCK, &l)) {
+        status = fault(o, "cannot lock the table");
+    }
+    if (status == LK_OK) {
+        o->t->fd = fd;
+        (void)flock(fd, LOCK_UN);
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    return status;
+}
+
+static lk_status open_anonymous(opening *o)
+{
+    lk_status status = map(o, -1, &o->wanted);
+    if (status == LK_OK) {
+        status = lk__table_make(o->t);
+    }
+    return status;
+}
+
+lk_status lk_table_open(const lk_env *env, const char *path, size_t size, lk_table **out, bool *joined,
+                        lk_note *note)
+{
+    opening o = {.path = path, .note = note};
+    *out = NULL;
+    lk_note_set(note, "%s", "");
+    if (lk__geometry_of(size, &o.wanted) != LK_OK) {
+        lk_note_set(note, "a table has between %u and %llu bytes", LK_TABLE_SIZE_MIN,
+                    (unsigned long long)LK__SIZE_MAX);
+        return LK_REFUSED;
+    }
+    o.t = lk_alloc(env, sizeof(*o.t));
+    if (o.t == NULL) {
+        lk_note_set(note, "out of memory");
+        return LK_FAULT;
+    }
+    o.t->env = env;
+    o.t->fd = -1;
+    lk_status status = path == NULL ? open_anonymous(&o) : open_file(&o);
+    if (status != LK_OK) {
+        lk_table_close(o.t);
+        return status;
+    }
+    *out = o.t;
+    if (joined != NULL) {
+        *joined = o.joined;
+    }
+    return LK_OK;
+}
+
+void lk_table_close(lk_table *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    unmap(t);
+    if (t->fd >= 0) {
+        (void)close(t->fd);
+    }
+    lk_free(t->env, t);
+}
