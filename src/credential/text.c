@@ -63,7 +63,7 @@ bool lk__is_clean_text(lk_view v)
 
     while (v.len - i >= 8 && are_plain(v.p + i))
         i += 8;
-    if (i > 0 && are_plain(v.p + v.len - 8)) /* the rest, and a few bytes once more */
+    if (i > 0 && v.len - i < 8 && are_plain(v.p + v.len - 8)) /* the rest, and a few bytes once more */
         return true;
     while (i < v.len) {
         size_t len = 1;

@@ -18,12 +18,12 @@ typedef struct reading {
     lk_claims *out;
     lk__present *present;
     lk__refusal r;
-    bool plain; /* the value at hand is known to have no escapes */
+    bool clean; /* the whole payload is fit to be shown, and so is every string in it that has no escapes */
+    bool plain; /* the value at hand is clean and has no escapes */
 } reading;
 
 typedef struct claim {
     lk_view name;
-    uint64_t key;
     lk_status (*read)(reading *x, const struct claim *c, const lk_json_item *item);
     size_t offset; /* of the member of lk_claims it fills */
 } claim;
@@ -49,7 +49,9 @@ static lk_status read_string(lk_view value, bool plain, lk_buf *scratch, lk_view
     if (value.len < 2 || value.p[0] != '"')
         return LK_REFUSED;
     *out = lk_view_make(value.p + 1, value.len - 2);
-    if (!plain && lk_view_find(*out, '\\') < out->len) {
+    if (plain)
+        return LK_OK;
+    if (lk_view_find(*out, '\\') < out->len) {
         if (lk_json_string(value, scratch) != LK_OK)
             return LK_FULL;
         *out = lk_view_make(scratch->p + start, scratch->len - start);
@@ -131,10 +133,10 @@ static void add_word(lk_buf *list, size_t start, lk_view word)
  * scratch. */
 #define ELEMENT_MAX 512
 
-static lk_status read_element(lk_view value, uint8_t memory[ELEMENT_MAX], lk_view *out)
+static lk_status read_element(reading *x, lk_view value, uint8_t memory[ELEMENT_MAX], lk_view *out)
 {
     lk_buf room = lk_buf_over(memory, ELEMENT_MAX);
-    lk_status status = read_string(value, false, &room, out);
+    lk_status status = read_string(value, x->plain, &room, out);
 
     return status == LK_FULL ? LK_REFUSED : status;
 }
@@ -150,7 +152,7 @@ static lk_status read_roles(reading *x, const claim *c, const lk_json_item *item
     while (lk_json_next(item->value, &at, &element)) {
         lk_view word;
 
-        if (read_element(element.value, memory, &word) != LK_OK || !is_word(word))
+        if (read_element(x, element.value, memory, &word) != LK_OK || !is_word(word))
             return refuse(x, c, "must be an array of strings without spaces");
         add_word(x->scratch, start, word);
     }
@@ -174,7 +176,7 @@ static lk_status read_audience_list(reading *x, const claim *c, lk_view list)
     while (lk_json_next(list, &at, &element)) {
         lk_view one;
 
-        if (read_element(element.value, memory, &one) != LK_OK)
+        if (read_element(x, element.value, memory, &one) != LK_OK)
             return refuse(x, c, "must be a string or an array of strings");
         match_audience(x, one);
         if (is_word(one))
@@ -201,59 +203,41 @@ static lk_status read_audience(reading *x, const claim *c, const lk_json_item *i
     return LK_OK;
 }
 
-/* The last eight bytes of a name as a number: one comparison for most of the names it is not. */
-#define KEY4(a, b, c, d) ((uint64_t)(a) << 24 | (uint64_t)(b) << 16 | (uint64_t)(c) << 8 | (uint64_t)(d))
-#define KEY8(a, b, c, d, e, f, g, h) (KEY4(a, b, c, d) << 32 | KEY4(e, f, g, h))
-
-#define ROW(name, key, read, member)                                                                         \
+#define ROW(name, read, member)                                                                              \
     {                                                                                                        \
-        {(const uint8_t *)(name), sizeof(name) - 1}, key, read, member                                       \
+        {(const uint8_t *)(name), sizeof(name) - 1}, read, member                                            \
     }
 #define AT(member) offsetof(lk_claims, member)
 
 static const claim claims[] = {
-    ROW("iss", KEY4(0, 'i', 's', 's'), read_text, AT(issuer)),
-    ROW("sub", KEY4(0, 's', 'u', 'b'), read_text, AT(user)),
-    ROW("aud", KEY4(0, 'a', 'u', 'd'), read_audience, 0),
-    ROW("exp", KEY4(0, 'e', 'x', 'p'), read_expiry, AT(expires_s)),
-    ROW("iat", KEY4(0, 'i', 'a', 't'), read_time, AT(issued_s)),
-    ROW("iat_ms", KEY8(0, 0, 'i', 'a', 't', '_', 'm', 's'), read_milliseconds, 0),
-    ROW("nbf", KEY4(0, 'n', 'b', 'f'), read_time, AT(not_before_s)),
-    ROW("jti", KEY4(0, 'j', 't', 'i'), read_text, AT(id)),
-    ROW("sid", KEY4(0, 's', 'i', 'd'), read_session, 0),
-    ROW("realm", KEY8(0, 0, 0, 'r', 'e', 'a', 'l', 'm'), read_text, AT(realm)),
-    ROW("roles", KEY8(0, 0, 0, 'r', 'o', 'l', 'e', 's'), read_roles, 0),
-    ROW("scope", KEY8(0, 0, 0, 's', 'c', 'o', 'p', 'e'), read_text, AT(scope)),
-    ROW("gen", KEY4(0, 'g', 'e', 'n'), read_generation, 0),
-    ROW("name", KEY4('n', 'a', 'm', 'e'), read_text, AT(name)),
-    ROW("client_id", KEY8('l', 'i', 'e', 'n', 't', '_', 'i', 'd'), read_text, AT(client)),
-    ROW("device", KEY8(0, 0, 'd', 'e', 'v', 'i', 'c', 'e'), read_text, AT(device)),
-    ROW("auth_time", KEY8('u', 't', 'h', '_', 't', 'i', 'm', 'e'), read_time, AT(auth_s)),
+    ROW("iss", read_text, AT(issuer)),
+    ROW("sub", read_text, AT(user)),
+    ROW("aud", read_audience, 0),
+    ROW("exp", read_expiry, AT(expires_s)),
+    ROW("iat", read_time, AT(issued_s)),
+    ROW("iat_ms", read_milliseconds, 0),
+    ROW("nbf", read_time, AT(not_before_s)),
+    ROW("jti", read_text, AT(id)),
+    ROW("sid", read_session, 0),
+    ROW("realm", read_text, AT(realm)),
+    ROW("roles", read_roles, 0),
+    ROW("scope", read_text, AT(scope)),
+    ROW("gen", read_generation, 0),
+    ROW("name", read_text, AT(name)),
+    ROW("client_id", read_text, AT(client)),
+    ROW("device", read_text, AT(device)),
+    ROW("auth_time", read_time, AT(auth_s)),
 };
 
 #define COUNT (sizeof(claims) / sizeof(claims[0]))
 _Static_assert(COUNT <= 32, "a bit for every claim");
 
-static bool has_name(const claim *c, lk_view name, uint64_t key)
+/* NULL for a claim we do not know, which is passed over (RFC 7519 section 4). NAME has no escapes. */
+static const claim *find_claim(lk_view name)
 {
-    return key == c->key && name.len == c->name.len && (name.len <= 8 || lk_view_equal(name, c->name));
-}
-
-/* NULL for a claim we do not know, which is passed over (RFC 7519 section 4). NAME has no escapes. The search
- * begins at HINT, where it ends for a token whose claims are in our order. */
-static const claim *find_claim(lk_view name, size_t hint)
-{
-    uint64_t key = 0;
-
-    if (name.len > NAME_MAX_LEN)
-        return NULL;
-    for (size_t i = 0; i < name.len; i++)
-        key = key << 8 | name.p[i];
-    for (size_t n = 0; n < COUNT; n++) {
-        const claim *c = &claims[(hint + n) % COUNT];
-
-        if (has_name(c, name, key))
-            return c;
+    for (size_t i = 0; i < COUNT; i++) {
+        if (lk_view_equal(name, claims[i].name))
+            return &claims[i];
     }
     return NULL;
 }
@@ -265,11 +249,11 @@ static const claim *find_escaped_claim(lk_view name)
     lk_buf plain = lk_buf_over(memory, sizeof(memory));
 
     if (lk_view_find(name, '\\') == name.len)
-        return find_claim(name, 0);
+        return find_claim(name);
     /* The quotes around a raw name are its neighbours in the checked text. */
     if (lk_json_string(lk_view_make(name.p - 1, name.len + 2), &plain) != LK_OK)
         return NULL;
-    return find_claim(lk_buf_view(&plain), 0);
+    return find_claim(lk_buf_view(&plain));
 }
 
 /* Any JSON object: proved well formed first, then walked. */
@@ -290,41 +274,68 @@ static lk_status read_general(reading *x, lk_view payload)
     return status;
 }
 
+/* The bytes of `"name":` if that of C stands at P, else 0. */
+static size_t name_here(const claim *c, const uint8_t *p, size_t left)
+{
+    size_t len = c->name.len, i = 0;
+
+    if (left < len + 3 || p[0] != '"')
+        return 0;
+    while (i < len && p[i + 1] == c->name.p[i])
+        i++;
+    return i == len && p[len + 1] == '"' && p[len + 2] == ':' ? len + 3 : 0;
+}
+
+/* The claim whose name stands where FLAT is, or NULL. The search begins at HINT, where it ends for a token
+ * whose claims are in our order. */
+static const claim *claim_here(const lk__flat *flat, size_t hint, size_t *name_len)
+{
+    size_t left = (size_t)(flat->scan.end - flat->at), i = hint;
+
+    for (size_t n = 0; n < COUNT; n++, i++) {
+        if (i >= COUNT)
+            i = 0;
+        *name_len = name_here(&claims[i], flat->at, left);
+        if (*name_len > 0)
+            return &claims[i];
+    }
+    return NULL;
+}
+
 /* A flat object of claims we know, each once, in one pass. False when it is something else: then what was
- * read means nothing. */
-static bool read_flat(reading *x, lk_view payload, lk_status *status)
+ * read means nothing. A refusal counts as that as well: the text may be no JSON further on, and the general
+ * reader gives the reason that comes first. */
+static bool read_flat(reading *x, lk_view payload)
 {
     lk__flat flat = lk__flat_start(payload);
     lk__flat_answer answer;
+    size_t hint = 0, len;
     uint32_t seen = 0;
     lk_json_item item;
-    size_t hint = 0;
 
-    while ((answer = lk__flat_next(&flat, &item)) == LK__FLAT_MEMBER) {
-        const claim *c = find_claim(item.name, hint);
-        uint32_t bit = c == NULL ? 0 : 1U << (c - claims);
+    while ((answer = lk__flat_next(&flat)) == LK__FLAT_MEMBER) {
+        const claim *c = claim_here(&flat, hint, &len);
 
-        hint = c == NULL ? 0 : (size_t)(c - claims) + 1;
-        x->plain = !flat.scan.escaped;
-        /* A refusal here may be of a text that is no JSON further on: the general reader gives the reason. */
-        if (bit == 0 || (seen & bit) != 0 || c->read(x, c, &item) != LK_OK)
+        if (c == NULL || (seen & 1U << (c - claims)) != 0 || !lk__flat_value(&flat, len, &item))
             return false;
-        seen |= bit;
+        x->plain = x->clean && !flat.scan.escaped;
+        if (c->read(x, c, &item) != LK_OK)
+            return false;
+        seen |= 1U << (c - claims);
+        hint = (size_t)(c - claims) + 1;
     }
-    *status = LK_OK;
     return answer == LK__FLAT_END;
 }
 
 lk_status lk__claims_read(lk_view payload, const lk_expect *expect, lk_buf *scratch, lk_claims *out,
                           lk__present *present, lk__refusal r)
 {
-    reading x = {expect, scratch, out, present, r, false};
+    reading x = {expect, scratch, out, present, r, lk__is_clean_text(payload), false};
     lk_buf before = *scratch;
-    lk_status status;
 
     *present = (lk__present){0};
-    if (read_flat(&x, payload, &status))
-        return status;
+    if (read_flat(&x, payload))
+        return LK_OK;
     *scratch = before;
     *out = (lk_claims){0};
     *present = (lk__present){0};

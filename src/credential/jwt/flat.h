@@ -14,12 +14,17 @@ typedef struct lk__flat {
 } lk__flat;
 
 typedef enum lk__flat_answer {
-    LK__FLAT_MEMBER, /* *item is filled; strings are UTF-8, lists hold strings only */
-    LK__FLAT_END,    /* the object and the text end here: it was JSON, but for names that may repeat */
-    LK__FLAT_UNKNOWN /* not flat, or no JSON: ask lk_json_check. Do not call next again */
+    LK__FLAT_MEMBER, /* a member begins at flat->at */
+    LK__FLAT_END,    /* the object and the text end here: it was JSON, if all its names were */
+    LK__FLAT_UNKNOWN /* not flat, or no JSON: ask lk_json_check */
 } lk__flat_answer;
 
 lk__flat lk__flat_start(lk_view text);
-lk__flat_answer lk__flat_next(lk__flat *flat, lk_json_item *item);
+lk__flat_answer lk__flat_next(lk__flat *flat);
+
+/* Read the value behind the NAME_LEN bytes of `"name":` at flat->at, which the caller has recognised. Sets
+ * value and type of ITEM: a number, a UTF-8 string, or a list of such strings. False when it is anything
+ * else. */
+bool lk__flat_value(lk__flat *flat, size_t name_len, lk_json_item *item);
 
 #endif

@@ -606,7 +606,8 @@ static void quick_reader_and_general_reader_agree_on_any_text(void **state)
         {
             answer a = read_text(quick, len), b = read_text(general, len + 1);
 
-            assert_int_equal(a.status, b.status);
+            if (a.status != b.status)
+                fail_msg("%.*s\n%d %d", (int)len, quick, a.status, b.status);
             assert_int_equal(a.why, b.why);
             if (a.status != LK_OK)
                 continue;
