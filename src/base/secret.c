@@ -16,13 +16,26 @@ void lk_secret_wipe(lk_secret *secret)
     lk_wipe(secret, sizeof(*secret));
 }
 
+/* The compiler must take VALUE for unknown: it can then not leave a loop at the first difference. */
+static inline uint64_t opaque(uint64_t value)
+{
+    __asm__ volatile("" : "+r"(value));
+    return value;
+}
+
 bool lk_secret_equal(lk_view a, lk_view b)
 {
-    volatile uint8_t differ = 0; /* volatile: no compiler may leave the loop at the first difference */
+    uint64_t differ = 0, x, y;
+    size_t i = 0;
 
     if (a.len != b.len)
         return false;
-    for (size_t i = 0; i < a.len; i++)
-        differ = (uint8_t)(differ | (a.p[i] ^ b.p[i]));
+    for (; a.len - i >= sizeof(x); i += sizeof(x)) {
+        memcpy(&x, a.p + i, sizeof(x));
+        memcpy(&y, b.p + i, sizeof(y));
+        differ = opaque(differ | (x ^ y));
+    }
+    for (; i < a.len; i++)
+        differ = opaque(differ | (uint64_t)(a.p[i] ^ b.p[i]));
     return differ == 0;
 }
