@@ -451,6 +451,36 @@ static void health_is_live_and_ready(void **state)
     assert_string_equal(member_of(&stranger, "status"), "ok");
 }
 
+/* The accounts file is overwritten: "could not look" is never "wrong password", and sessions go on. */
+static void accounts_that_cannot_be_read_are_503_and_sessions_go_on(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"accounts.db", "accounts.db-wal", "accounts.db-shm"};
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    log_in(&shop, &alice, "alice", GOOD_PASSWORD);
+    for (size_t i = 0; i < 3; i++) {
+        char path[128], noise[4096];
+        snprintf(path, sizeof(path), "%s/%s", shop.w.dir, files[i]);
+        memset(noise, 'x', sizeof(noise));
+        FILE *f = fopen(path, "r+");
+        if (f == NULL)
+            continue;
+        for (int k = 0; k < 8; k++)
+            assert_int_equal(fwrite(noise, 1, sizeof(noise), f), sizeof(noise));
+        fclose(f);
+    }
+    assert_int_equal(get(&stranger, "/auth/health/ready"), 503);
+    assert_int_equal(get(&stranger, "/auth/health/live"), 200);
+    sent login = {.method = "POST",
+                  .path = "/auth/login",
+                  .json = "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD "\"}"};
+    assert_int_equal(ask(&shop, &stranger, login), 503);
+    assert_string_equal(member_of(&stranger, "reason"), "store_unavailable");
+    login.path = "/auth/register";
+    assert_int_equal(ask(&shop, &stranger, login), 503);
+    assert_int_equal(get(&alice, "/auth/session"), 200);
+}
+
 /* What `promtool check metrics` asks for: every family has HELP and TYPE before its samples and in one block,
  * counters and only they end in _total, names have no type in them, a series is there once. */
 static void metrics_keep_the_rules_of_prometheus(void **state)
@@ -544,6 +574,28 @@ static void without_memory_the_answer_is_503_and_nobody_is_logged_out(void **sta
         }
         assert_int_equal(get(&alice, "/auth/session"), 200);
     }
+}
+
+/* Not even a cookie that is over is removed by an answer that says "could not look". */
+static void answer_503_touches_no_cookie(void **state)
+{
+    (void)state;
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    log_in(&shop, &alice, "alice", GOOD_PASSWORD);
+    test_clock_advance_ms(86400 * 1000);
+    bool failed = true;
+    int unavailable = 0;
+    for (int n = 1; failed && n < 200; n++) {
+        memcpy(&stranger, &alice, sizeof(alice));
+        test_alloc_fail_at(n);
+        int status = get(&stranger, "/auth/session");
+        failed = test_alloc_failed();
+        test_alloc_fail_at(0);
+        assert_true(status == 401 || status == 503);
+        assert_int_equal(cookie_of(&stranger, "latchkey") == NULL, status == 401);
+        unavailable += status == 503;
+    }
+    assert_true(unavailable > 0);
 }
 
 static void without_randomness_nothing_is_issued(void **state)
@@ -662,8 +714,10 @@ int main(void)
         T(refused_visitors_are_shown_the_way_to_the_login_page),
         T(jwks_is_public_and_may_be_kept),
         T(health_is_live_and_ready),
+        T(accounts_that_cannot_be_read_are_503_and_sessions_go_on),
         T(metrics_keep_the_rules_of_prometheus),
         T(without_memory_the_answer_is_503_and_nobody_is_logged_out),
+        T(answer_503_touches_no_cookie),
         T(without_randomness_nothing_is_issued),
         T(random_requests_get_clean_answers),
     };
