@@ -130,7 +130,8 @@ static lk_status counts(lk_store *store, lk_store_count *out)
         out->bytes +=
             (uint64_t)stat.ms_psize * (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
         if (i == LK__LMDB_SESSIONS)
-            out->sessions = stat.ms_entries;
+            out->sessions =
+                stat.ms_entries - (LK__LMDB_NAMES - 1); /* the names of the others are entries too */
     }
     lk__lmdb_read_end(slot);
     return status == LK_OK ? LK_OK : LK_FAULT;

@@ -12,10 +12,10 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-/* The named databases of the environment; their content is in docs/stores/lmdb.md. */
+/* The databases of the environment; their content is in docs/stores/lmdb.md. */
 typedef enum lk__lmdb_name {
-    LK__LMDB_SESSIONS, /* session key -> due time, record */
-    LK__LMDB_USERS,    /* realm, 0, user, 0, session key -> due time */
+    LK__LMDB_SESSIONS, /* session key -> due time, record; beside them the names of the other databases */
+    LK__LMDB_USERS,    /* realm, 0, user, 0, session key -> nothing */
     LK__LMDB_EXPIRY,   /* due time (ordered), kind, id -> nothing */
     LK__LMDB_FENCES,   /* session key -> fence */
     LK__LMDB_EVENTS,   /* sequence number (ordered) -> cut-off */

@@ -65,16 +65,29 @@ static lk_status read_entry(walk *w, MDB_txn *txn, const uint8_t *key)
     return LK_OK;
 }
 
+/* The first entry from w->at on. Among the sessions lie the names of the other databases: keys of another
+ * length. */
+static int seek(const walk *w, MDB_cursor *cursor, MDB_val *key, MDB_val *value)
+{
+    int error;
+
+    *key = (MDB_val){.mv_size = w->prefix_len + LK_SESSION_KEY_LEN, .mv_data = (void *)(uintptr_t)w->at};
+    error = mdb_cursor_get(cursor, key, value, MDB_SET_RANGE);
+    while (error == MDB_SUCCESS && w->name == LK__LMDB_SESSIONS && key->mv_size != LK_SESSION_KEY_LEN)
+        error = mdb_cursor_get(cursor, key, value, MDB_NEXT);
+    return error;
+}
+
 static lk_status find_in(walk *w, MDB_txn *txn)
 {
-    MDB_val key = {.mv_size = w->prefix_len + LK_SESSION_KEY_LEN, .mv_data = w->at}, value;
+    MDB_val key, value;
     MDB_cursor *cursor;
     const uint8_t *session_key;
     lk_status status = lk__lmdb_status(mdb_cursor_open(txn, w->db->dbs[w->name], &cursor));
 
     if (status != LK_OK)
         return LK_FAULT;
-    status = lk__lmdb_status(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
+    status = lk__lmdb_status(seek(w, cursor, &key, &value));
     mdb_cursor_close(cursor);
     if (status == LK_MISS)
         return LK_OK;

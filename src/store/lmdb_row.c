@@ -108,19 +108,25 @@ lk_status lk__lmdb_row_get(const lk__lmdb_env *db, MDB_txn *txn, const lk_sessio
     return LK_OK;
 }
 
-static lk_status put_user(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, int64_t due_s)
+/* The key of S's entry among those of its user. LK_MISS when it is nobody's. */
+static lk_status user_key(const lk_session *s, lk_buf *out)
 {
-    uint8_t room[LK__LMDB_USER_MAX], due[DUE_LEN];
-    lk_buf key = lk_buf_over(room, sizeof(room));
-
     if (s->user.len == 0)
-        return LK_OK;
-    lk__lmdb_user_prefix(s->realm, s->user, &key);
-    lk_buf_add(&key, key_view(&s->key));
-    lk__put64(due, (uint64_t)due_s);
-    if (key.full)
-        return LK_FAULT;
-    return lk__lmdb_put(db, txn, LK__LMDB_USERS, lk_buf_view(&key), lk_view_make(due, sizeof(due)));
+        return LK_MISS;
+    lk__lmdb_user_prefix(s->realm, s->user, out);
+    lk_buf_add(out, key_view(&s->key));
+    return out->full ? LK_FAULT : LK_OK;
+}
+
+static lk_status put_user(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s)
+{
+    uint8_t room[LK__LMDB_USER_MAX];
+    lk_buf key = lk_buf_over(room, sizeof(room));
+    lk_status status = user_key(s, &key);
+
+    if (status == LK_OK)
+        status = lk__lmdb_put(db, txn, LK__LMDB_USERS, lk_buf_view(&key), (lk_view){0});
+    return status == LK_MISS ? LK_OK : status;
 }
 
 lk_status lk__lmdb_row_put(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, lk_view record,
@@ -137,8 +143,8 @@ lk_status lk__lmdb_row_put(const lk__lmdb_env *db, MDB_txn *txn, const lk_sessio
                           lk_view_make(value, DUE_LEN + record.len));
     if (status == LK_OK)
         status = move_due(db, txn, LK__LMDB_OF_SESSION, &s->key, due_before_s, due_s);
-    if (status == LK_OK && due_before_s != due_s)
-        status = put_user(db, txn, s, due_s);
+    if (status == LK_OK && due_before_s == LK__LMDB_NEW)
+        status = put_user(db, txn, s);
     return status;
 }
 
@@ -146,12 +152,11 @@ static lk_status drop_user(const lk__lmdb_env *db, MDB_txn *txn, const lk_sessio
 {
     uint8_t room[LK__LMDB_USER_MAX];
     lk_buf key = lk_buf_over(room, sizeof(room));
+    lk_status status = user_key(s, &key);
 
-    if (s->user.len == 0)
-        return LK_OK;
-    lk__lmdb_user_prefix(s->realm, s->user, &key);
-    lk_buf_add(&key, key_view(&s->key));
-    return key.full ? LK_FAULT : lk__lmdb_delete(db, txn, LK__LMDB_USERS, lk_buf_view(&key));
+    if (status == LK_OK)
+        status = lk__lmdb_delete(db, txn, LK__LMDB_USERS, lk_buf_view(&key));
+    return status == LK_MISS ? LK_OK : status;
 }
 
 lk_status lk__lmdb_row_drop(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key)

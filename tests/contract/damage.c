@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 typedef struct raw {
-    const char *name; /* of the database */
+    const char *name; /* of the database; NULL: the unnamed one, with the sessions */
     const void *key;
     size_t key_len;
     const void *value;
@@ -43,11 +43,7 @@ static void put_record(unsigned n, const uint8_t *bytes, size_t len)
 {
     uint8_t row[8 + LK_RECORD_MAX], table_key[LK_TABLE_KEY_LEN] = {0};
     lk_session_key key = key_of(n);
-    raw r = {.name = "sessions",
-             .key = key.bytes,
-             .key_len = sizeof(key.bytes),
-             .value = row,
-             .value_len = len + 8};
+    raw r = {.key = key.bytes, .key_len = sizeof(key.bytes), .value = row, .value_len = len + 8};
 
     if (is_memory) {
         memcpy(table_key, key.bytes, sizeof(key.bytes));
@@ -151,7 +147,7 @@ static void damaged_record_can_be_ended(void **state)
 
 static void data_of_a_newer_format_are_not_opened(void **state)
 {
-    raw r = {.name = "meta", .key = "format", .key_len = 6, .value = "\x02\x00\x00\x00", .value_len = 4};
+    raw r = {.name = "~meta", .key = "format", .key_len = 6, .value = "\x02\x00\x00\x00", .value_len = 4};
     lk_store *other = NULL;
     lk_note note = {.text = ""};
 
@@ -169,7 +165,7 @@ static void data_of_a_newer_format_are_not_opened(void **state)
 static void cutoff_that_cannot_be_read_is_a_fault_and_not_overlooked(void **state)
 {
     static const uint8_t seq[8] = {0, 0, 0, 0, 0, 0, 0, 1};
-    raw r = {.name = "events", .key = seq, .key_len = sizeof(seq), .value = "\x09 newer", .value_len = 7};
+    raw r = {.name = "~events", .key = seq, .key_len = sizeof(seq), .value = "\x09 newer", .value_len = 7};
     lk_cutoff out[4];
     size_t n = 4;
 

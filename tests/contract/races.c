@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,68 @@ static void one_of_several_parallel_id_changes_wins(void **state)
     }
 }
 
+#define ROUNDS 3000
+
+/* Both processes begin each round together, by counting in memory that they share. */
+static bool meet(_Atomic unsigned *there, unsigned round)
+{
+    unsigned patience = 0;
+
+    atomic_fetch_add(there, 1);
+    while (atomic_load(there) < 2 * (round + 1)) {
+        if (++patience > 1000)
+            usleep(10);
+        if (patience > 1000000)
+            return false;
+    }
+    return true;
+}
+
+static bool create_in_rounds(lk_store *own, unsigned i, void *context)
+{
+    (void)i;
+    for (unsigned n = 0; n < ROUNDS; n++) {
+        lk_session s = session_of(n);
+        lk_status status;
+
+        CHECK(meet(context, n));
+        status = lk_store_create(own, &s, NO_LIMIT, NULL);
+        CHECK(status == LK_OK || status == LK_REFUSED);
+    }
+    return true;
+}
+
+static bool end_in_rounds(lk_store *own, unsigned i, void *context)
+{
+    (void)i;
+    for (unsigned n = 0; n < ROUNDS; n++) {
+        lk_session_key key = key_of(n);
+
+        CHECK(meet(context, n));
+        CHECK(lk_store_destroy(own, &key, LK_REASON_KICKED, FENCE_S) == LK_OK);
+    }
+    return true;
+}
+
+static bool create_or_end(lk_store *own, unsigned i, void *context)
+{
+    return i == 0 ? create_in_rounds(own, i, context) : end_in_rounds(own, i, context);
+}
+
+static void session_created_and_ended_at_the_same_moment_is_ended(void **state)
+{
+    _Atomic unsigned *there =
+        mmap(NULL, sizeof(*there), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_ptr_not_equal(there, MAP_FAILED);
+    in_children(2, create_or_end, (void *)(uintptr_t)there);
+    for (unsigned n = 0; n < ROUNDS; n++)
+        assert_int_equal(reason_of(n), LK_REASON_KICKED);
+    assert_int_equal(listed("shop", "u1", 100), 0);
+    munmap((void *)(uintptr_t)there, sizeof(*there));
+}
+
 static atomic_bool is_over;
 
 static bool see_one(void *context, const lk_session *s)
@@ -194,6 +257,7 @@ int run_races(void)
     const struct CMUnitTest tests[] = {
         TEST(no_write_on_its_way_brings_an_ended_session_back),
         TEST(one_of_several_parallel_id_changes_wins),
+        TEST(session_created_and_ended_at_the_same_moment_is_ended),
         TEST_SMALL(threads_read_whole_sessions_while_another_process_makes_the_store_larger),
     };
 
