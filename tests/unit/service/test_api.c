@@ -5,6 +5,7 @@
  */
 #include "client.h"
 #include "service/call.h"
+#include "service/cookie.h"
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -481,6 +482,26 @@ static void accounts_that_cannot_be_read_are_503_and_sessions_go_on(void **state
     assert_int_equal(get(&alice, "/auth/session"), 200);
 }
 
+/* RFC 6265bis 4.1.1: browsers differ in which of two wins. */
+static void second_cookie_of_a_name_replaces_the_first(void **state)
+{
+    (void)state;
+    lk_response res = {0};
+    lk_request req = {.method = LK_VIEW("GET")};
+    lk__call c = {.s = shop.service, .req = &req, .res = &res, .id = &res.identity, .now_ms = 1800000000000};
+    lk__cookie cookie = {.name = LK_VIEW("a"), .value = LK_VIEW("1"), .path = LK_VIEW("/")};
+    c.arena = lk__arena_new(test_env());
+    assert_true(lk__answer_cookie(&c, &cookie));
+    cookie.name = LK_VIEW("ab");
+    assert_true(lk__answer_cookie(&c, &cookie));
+    cookie.name = LK_VIEW("a");
+    cookie.value = LK_VIEW("2");
+    assert_true(lk__answer_cookie(&c, &cookie));
+    assert_int_equal(res.headers_n, 2);
+    assert_true(lk_view_equal(lk_view_part(res.headers[0].value, 0, 4), LK_VIEW("a=2;")));
+    lk__arena_free(c.arena);
+}
+
 /* What `promtool check metrics` asks for: every family has HELP and TYPE before its samples and in one block,
  * counters and only they end in _total, names have no type in them, a series is there once. */
 static void metrics_keep_the_rules_of_prometheus(void **state)
@@ -715,6 +736,7 @@ int main(void)
         T(jwks_is_public_and_may_be_kept),
         T(health_is_live_and_ready),
         T(accounts_that_cannot_be_read_are_503_and_sessions_go_on),
+        T(second_cookie_of_a_name_replaces_the_first),
         T(metrics_keep_the_rules_of_prometheus),
         T(without_memory_the_answer_is_503_and_nobody_is_logged_out),
         T(answer_503_touches_no_cookie),
