@@ -20,15 +20,17 @@
 #define NGINX_MAX 2
 #define STOP_GENTLY_MS 4000 /* a second more than worker_shutdown_timeout */
 #define STOP_FIRMLY_MS 5500
+#define ASK_AGAIN_MS 200 /* nginx forgets what it was told before its first wait for signals */
 #define READY_PATIENCE_MS 30000
 #define TURN_MS 50
 
 typedef struct child {
     const char *conf;
-    pid_t pid;  /* also its process group; 0 when it was never started */
-    bool alive; /* the master itself */
-    bool asked; /* was told to stop */
-    int status; /* of waitpid, once it is not alive */
+    pid_t pid;            /* also its process group; 0 when it was never started */
+    bool alive;           /* the master itself */
+    bool asked;           /* was told to stop */
+    int64_t ask_again_ms; /* on the clock of the stop */
+    int status;           /* of waitpid, once it is not alive */
 } child;
 
 /* children[0] is the edge. They stop in that order, so that no request finds the door open and nobody behind
@@ -182,8 +184,9 @@ static void go_on_stopping(run *r)
     int64_t waited = now_ms() - r->stopping_ms;
     for (size_t i = 0; i < r->n; i++) {
         child *nginx = &r->children[i];
-        if (nginx->alive && !nginx->asked) {
+        if (nginx->alive && waited >= nginx->ask_again_ms) {
             nginx->asked = true;
+            nginx->ask_again_ms = waited + ASK_AGAIN_MS;
             (void)kill(nginx->pid, SIGQUIT);
         }
         if (nginx->alive && waited < STOP_GENTLY_MS) {

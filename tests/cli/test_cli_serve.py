@@ -8,6 +8,8 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -234,6 +236,14 @@ def test_sigterm_stops_it_cleanly_and_a_login_survives(tmp_path):
             assert again.stop(signal.SIGINT) == YES
 
 
+@pytest.mark.parametrize("after", [0, 0.01, 0.03, 0.1])
+def test_sigterm_before_it_is_ready_stops_it_too(tmp_path, after):
+    with running(tmp_path, "--split", json=False) as gateway:
+        time.sleep(after)
+        until(lambda: gateway.stop() in (YES, -signal.SIGTERM), 5)
+        assert processes_below(tmp_path) == []
+
+
 def test_ready_line_is_one_line(tmp_path):
     with running(tmp_path, json=False) as gateway:
         line = gateway.process.stdout.readline().decode()
@@ -264,8 +274,9 @@ def test_nginx_does_not_outlive_a_serve_that_is_killed(tmp_path):
 
 def test_worker_that_is_killed_comes_back(tmp_path):
     with running(tmp_path) as gateway:
-        workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(gateway.master())], capture_output=True, text=True,
-                                 check=True).stdout.split()
+        master = gateway.master()
+        workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        assert len(workers) == 2
         for worker in workers:
             os.kill(int(worker), signal.SIGKILL)
         until(lambda: is_listening(gateway.address), 5)
