@@ -173,10 +173,12 @@ lk__chunk *lk__room_find(lk_table *t, uint32_t cls)
     return c;
 }
 
-/* Under the lock of class FROM nobody takes a chunk, so an empty page stays empty. */
-static bool disown(lk_table *t, uint32_t page, uint32_t from)
+/* Under the lock of class FROM nobody takes a chunk, so an empty page stays empty. A page that somebody else
+ * is emptying is his to give away: he still walks over its chunks. */
+static bool disown(lk_table *t, uint32_t page, uint32_t from, uint64_t drainer)
 {
-    if (lk__page_class(t, page) != from || !lk__page_is_empty(t, page)) {
+    if (lk__page_class(t, page) != from || atomic_load(&t->pages[page].drainer) != drainer ||
+        !lk__page_is_empty(t, page)) {
         return false;
     }
     lk__bit_clear(lk__bits(t, LK__BITS_OPEN, from), page);
@@ -188,10 +190,10 @@ static bool disown(lk_table *t, uint32_t page, uint32_t from)
     return true;
 }
 
-bool lk__page_release(lk_table *t, uint32_t page, uint32_t from)
+bool lk__page_release(lk_table *t, uint32_t page, uint32_t from, uint64_t drainer)
 {
     (void)lk__lock(t, &t->classes[from].lock);
-    bool done = disown(t, page, from);
+    bool done = disown(t, page, from, drainer);
     lk__unlock(&t->classes[from].lock);
     return done;
 }
@@ -209,7 +211,7 @@ void lk__room_free(lk_table *t, lk__chunk *c)
     atomic_fetch_and(&t->pages[page].used[i / 64], ~(1ull << (i % 64)));
     lk__bit_set(lk__bits(t, LK__BITS_OPEN, cls), page);
     if (lk__page_is_empty(t, page)) {
-        (void)lk__page_release(t, page, cls);
+        (void)lk__page_release(t, page, cls, 0);
     }
 }
 

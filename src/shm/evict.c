@@ -11,7 +11,7 @@
 #include "table_inner.h"
 
 #define WINDOW 1024u   /* pages whose hints are compared: the whole class up to 64 MiB of it */
-#define LOOKS 4u       /* pages read for one victim: a hint may be out of date, and is then set right */
+#define LOOKS 8u       /* pages read for one victim: a hint may be out of date, and is then set right */
 #define TRIES 32u      /* victims that others took first */
 #define WAIT_MAX 64u   /* evictions between two vain looks at the pages of other classes */
 #define PATH_LEVELS 8u /* levels searched for a victim when a path of an index is full */
@@ -109,24 +109,23 @@ void lk__page_refresh(lk_table *t, uint32_t page, uint32_t cls, const lk__page_s
 
 /* What the hints say about the pages of a class. */
 typedef struct outlook {
-    uint32_t page;   /* the one that promises most; the number of pages when none promises anything */
-    bool by_age;     /* chosen for the age of its sessions only: nothing is over or low */
-    uint32_t oldest; /* that age */
+    uint32_t page;    /* the one that promises most; the number of pages when none promises anything */
+    lk__rank promise; /* the rank somebody in it is said to have */
+    uint32_t oldest;  /* where that is LIVE: the age promised */
 } outlook;
 
 /* Take PAGE into account. True when nothing better can come. */
 static bool weigh(lk_table *t, uint32_t cls, uint32_t page, uint32_t now, outlook *o)
 {
-    bool low = lk__bit_is(lk__bits(t, LK__BITS_LOW, cls), page);
     uint32_t old = atomic_load_explicit(&t->oldest[page], memory_order_relaxed);
     if (atomic_load_explicit(&t->soonest[page], memory_order_relaxed) <= now) {
-        *o = (outlook){page, false, 0};
+        *o = (outlook){page, LK__RANK_OVER, 0};
         return true;
     }
-    if (low && o->by_age) {
-        *o = (outlook){page, false, 0};
-    } else if (o->by_age && old < o->oldest) {
-        *o = (outlook){page, true, old};
+    if (o->promise == LK__RANK_LIVE && lk__bit_is(lk__bits(t, LK__BITS_LOW, cls), page)) {
+        *o = (outlook){page, LK__RANK_LOW, 0};
+    } else if (o->promise == LK__RANK_LIVE && old < o->oldest) {
+        *o = (outlook){page, LK__RANK_LIVE, old};
     }
     return false;
 }
@@ -135,7 +134,7 @@ static bool weigh(lk_table *t, uint32_t cls, uint32_t page, uint32_t now, outloo
 static outlook look_out(lk_table *t, uint32_t cls, int64_t now_s)
 {
     const _Atomic uint64_t *mine = lk__bits(t, LK__BITS_MINE, cls);
-    outlook o = {t->g.pages, true, UINT32_MAX};
+    outlook o = {t->g.pages, LK__RANK_LIVE, UINT32_MAX};
     uint32_t start = atomic_load_explicit(&t->classes[cls].hand, memory_order_relaxed) % t->g.pages;
     uint32_t page = lk__bit_next(t, mine, start);
     uint32_t end = t->g.pages;
@@ -164,8 +163,7 @@ static void choose(lk_table *t, uint32_t cls, int64_t now_s, const lk__chunk *sp
         }
         lk__page_scan(t, o.page, cls, now_s, spare, &sum, v);
         lk__page_refresh(t, o.page, cls, &sum);
-        bool is_as_said = o.by_age && sum.oldest == o.oldest;
-        if (v->chunk != NULL && (v->rank <= LK__RANK_LOW || is_as_said)) {
+        if (v->chunk != NULL && v->rank <= o.promise && (v->rank < LK__RANK_LIVE || sum.oldest == o.oldest)) {
             return;
         }
     }

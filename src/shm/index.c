@@ -8,12 +8,14 @@
 #include "table_inner.h"
 
 _Atomic uint64_t *lk__index_free(const lk__index *ix, uint32_t base, uint32_t from, uint32_t to,
-                                 uint32_t *level)
+                                 uint32_t keep, uint32_t *level)
 {
     for (uint32_t l = from; l < to; l++) {
         lk__bucket *b = &ix->buckets[lk__index_bucket(ix, base, l)];
+        uint32_t free_slots = 0;
         for (uint32_t i = 0; i < LK__SLOTS; i++) {
-            if (atomic_load_explicit(&b->slot[i], memory_order_relaxed) == 0) {
+            free_slots += atomic_load_explicit(&b->slot[i], memory_order_relaxed) == 0;
+            if (free_slots > keep) {
                 *level = l;
                 return &b->slot[i];
             }

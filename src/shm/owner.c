@@ -11,6 +11,7 @@
 #define NEAR_LEVELS 8u /* tried first, so that ordinary owners stay within a line or two */
 #define GUESSES 8u     /* then some levels the owner has already, as others may have left room there */
 #define NEW_LEVELS 32u
+#define LEFT_FREE 2u
 
 uint64_t lk__owner_word(const lk_table *t, uint64_t owner, uint32_t hash)
 {
@@ -38,21 +39,31 @@ static _Atomic uint64_t *find(const lk_table *t, uint64_t word)
     return slot;
 }
 
-static _Atomic uint64_t *find_free(const lk_table *t, uint32_t base, uint32_t hash, uint32_t *level)
+/* Behind the near levels an owner with very many entries leaves room in each bucket, so that the others still
+ * find some near theirs; unless there is no other way. */
+static _Atomic uint64_t *find_far(const lk__index *ix, uint32_t base, uint32_t hash, uint32_t keep,
+                                  uint32_t *level)
 {
-    const lk__index *ix = &t->owners;
     uint32_t extent = lk__index_extent(ix, base);
-    _Atomic uint64_t *slot = lk__index_free(ix, base, 0, NEAR_LEVELS, level);
-    for (uint32_t i = 1; slot == NULL && extent > NEAR_LEVELS && i <= GUESSES; i++) {
+    uint32_t from = extent > NEAR_LEVELS ? extent - 1 : NEAR_LEVELS;
+    uint32_t to = from + NEW_LEVELS < ix->levels ? from + NEW_LEVELS : ix->levels;
+    for (uint32_t i = 1; i <= GUESSES && extent > NEAR_LEVELS; i++) {
         uint32_t guess = (uint32_t)(((uint64_t)(hash * (i * 0x9e3779b9u)) * extent) >> 32);
-        slot = lk__index_free(ix, base, guess, guess + 1, level);
+        _Atomic uint64_t *slot = lk__index_free(ix, base, guess, guess + 1, keep, level);
+        if (slot != NULL) {
+            return slot;
+        }
     }
+    return lk__index_free(ix, base, from, to, keep, level);
+}
+
+static _Atomic uint64_t *find_free(const lk__index *ix, uint32_t base, uint32_t hash, uint32_t *level)
+{
+    _Atomic uint64_t *slot = lk__index_free(ix, base, 0, NEAR_LEVELS, 0, level);
     if (slot == NULL) {
-        uint32_t from = extent > NEAR_LEVELS ? extent - 1 : NEAR_LEVELS;
-        uint32_t to = from + NEW_LEVELS < ix->levels ? from + NEW_LEVELS : ix->levels;
-        slot = lk__index_free(ix, base, from, to, level);
+        slot = find_far(ix, base, hash, LEFT_FREE, level);
     }
-    return slot;
+    return slot != NULL ? slot : find_far(ix, base, hash, 0, level);
 }
 
 /* Under the lock of BASE. Words of other bases share the buckets, so a free slot has to be won. */
@@ -60,7 +71,7 @@ static bool put_in(lk_table *t, uint32_t base, uint64_t word)
 {
     uint32_t level;
     _Atomic uint64_t *slot;
-    while ((slot = find_free(t, base, (uint32_t)word, &level)) != NULL) {
+    while ((slot = find_free(&t->owners, base, (uint32_t)word, &level)) != NULL) {
         uint64_t none = 0;
         lk__index_reach(&t->owners, base, level);
         if (atomic_compare_exchange_strong(slot, &none, word)) {

@@ -138,7 +138,7 @@ static bool begin_drain(lk_table *t, const offer *o)
 
 static bool end_drain(lk_table *t, const offer *o)
 {
-    if (lk__page_release(t, o->page, o->cls)) {
+    if (lk__page_release(t, o->page, o->cls, lk__self(t))) {
         return true;
     }
     atomic_store(&t->pages[o->page].drainer, 0);

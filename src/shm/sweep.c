@@ -60,48 +60,64 @@ static void count_deaths(lk_table *t)
     }
 }
 
-/* Published: over, or referred to by nothing? */
-static void sweep_published(sweep *w, lk__chunk *c, const lk__peek *p, bool leaks)
+/* One chunk of a page as the sweep sees it. Meanwhile the page may be emptied and cut up for another class,
+ * so that what is read here is the middle of something. */
+typedef struct place {
+    uint32_t page, cls, i;
+    lk__chunk *chunk;
+} place;
+
+/* Is it still a chunk in use, under STAMP? Under the lock of its class the page stays what it is. */
+static bool is_still(lk_table *t, const place *at, uint64_t stamp)
+{
+    (void)lk__lock(t, &t->classes[at->cls].lock);
+    bool still = lk__page_class(t, at->page) == at->cls && lk__page_uses(t, at->page, at->i) &&
+                 atomic_load(&at->chunk->stamp) == stamp;
+    lk__unlock(&t->classes[at->cls].lock);
+    return still;
+}
+
+/* Published: over, or referred to by nothing? While its stripe is held nobody else frees it. */
+static void sweep_published(sweep *w, const place *at, const lk__peek *p, bool leaks)
 {
     lk__stripe *s;
     lk__found f;
     if (!lk__is_over(p, w->now_s) && !leaks) {
         return;
     }
-    lk_status status = lk__entry_hold(w->t, c, p, NULL, &s, &f);
+    lk_status status = lk__entry_hold(w->t, at->chunk, p, NULL, &s, &f);
     if (status == LK_OK && lk__is_over(&f.peek, w->now_s)) {
         lk__entry_remove(w->t, s, &f);
         w->removed++;
         w->left--;
-    } else if (status == LK_MISS) {
-        lk__room_free(w->t, c);
+    } else if (status == LK_MISS && is_still(w->t, at, p->stamp)) {
+        lk__room_free(w->t, at->chunk);
     }
     lk__entry_let(s, NULL);
 }
 
-/* Not published: it is somebody's who is filling or freeing it, or a dead writer's. The exchange fails if it
- * has moved on since. */
-static void sweep_unpublished(lk_table *t, lk__chunk *c)
+/* Not published: it is somebody's who is filling or freeing it, or a dead writer's, who will not move on. */
+static void sweep_unpublished(lk_table *t, const place *at)
 {
-    uint64_t name = atomic_load(&c->stamp);
+    uint64_t name = atomic_load(&at->chunk->stamp);
     if ((name & LK__PUBLISHED) == 0 && name != lk__self(t) && lk__name_is_dead(name) &&
-        atomic_compare_exchange_strong(&c->stamp, &name, lk__self(t))) {
-        lk__room_free(t, c);
+        is_still(t, at, name)) {
+        lk__room_free(t, at->chunk);
     }
 }
 
 static void sweep_chunks(sweep *w, uint32_t page, uint32_t cls, bool leaks)
 {
     for (uint32_t i = 0; i < lk__class_chunks(cls) && !is_spent(w); i++) {
-        lk__chunk *c = lk__page_chunk(w->t, page, cls, i);
+        place at = {page, cls, i, lk__page_chunk(w->t, page, cls, i)};
         lk__peek p;
         if (!lk__page_uses(w->t, page, i)) {
             continue;
         }
-        if (lk__chunk_read(w->t, c, &p, NULL, 0)) {
-            sweep_published(w, c, &p, leaks);
+        if (lk__chunk_read(w->t, at.chunk, &p, NULL, 0)) {
+            sweep_published(w, &at, &p, leaks);
         } else if (leaks) {
-            sweep_unpublished(w->t, c);
+            sweep_unpublished(w->t, &at);
         }
     }
 }
@@ -143,7 +159,7 @@ static void sweep_page(sweep *w, uint32_t page)
         sweep_chunks(w, page, cls, leaks);
         refresh(t, page, cls, w->now_s);
         if (lk__page_is_empty(t, page)) {
-            (void)lk__page_release(t, page, cls);
+            (void)lk__page_release(t, page, cls, 0);
         }
     }
     if (!w->out_of_time && w->left > 0) {

@@ -147,10 +147,10 @@ static inline _Atomic uint64_t *lk__walk_next(lk__walk *w, uint64_t *word)
     }
 }
 
-/* A free slot of BASE in the levels FROM to TO (not included), the lowest that has one; *level receives
- * which. NULL: there is none. */
+/* A free slot of BASE in the levels FROM to TO (not included), the lowest that has one and leaves KEEP others
+ * free in its bucket; *level receives which. NULL: there is none. */
 _Atomic uint64_t *lk__index_free(const lk__index *ix, uint32_t base, uint32_t from, uint32_t to,
-                                 uint32_t *level);
+                                 uint32_t keep, uint32_t *level);
 /* Levels of BASE are walked up to LEVEL from now on. Under the lock of the base. */
 void lk__index_reach(const lk__index *ix, uint32_t base, uint32_t level);
 /* Forget levels at the end that hold nothing of BASE. Under the lock of the base. */
@@ -270,8 +270,9 @@ bool lk__page_is_empty(const lk_table *t, uint32_t page);
 lk__chunk *lk__room_find(lk_table *t, uint32_t cls);
 /* Give a chunk back. It is not referred to any more. */
 void lk__room_free(lk_table *t, lk__chunk *c);
-/* Give an empty page from class FROM to nobody. False when it is not empty. */
-bool lk__page_release(lk_table *t, uint32_t page, uint32_t from);
+/* Give an empty page from class FROM to nobody. False when it is not empty, or somebody other than DRAINER
+ * (0: anybody) is emptying it. */
+bool lk__page_release(lk_table *t, uint32_t page, uint32_t from, uint64_t drainer);
 /* An entry with head P is about to be published in this chunk: lower the hints of its page. */
 void lk__page_note(lk_table *t, const lk__chunk *c, const lk__peek *p);
 

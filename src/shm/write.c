@@ -76,7 +76,7 @@ static bool insert(lk_table *t, lk__stripe *s, const writing *w, uint32_t handle
     uint64_t word = (uint64_t)w->id.hash << 32 | handle;
     for (uint32_t tries = 0; tries < SLOT_TRIES;) {
         uint32_t level;
-        _Atomic uint64_t *slot = lk__index_free(&t->index, w->id.base, 0, LK__LEVELS, &level);
+        _Atomic uint64_t *slot = lk__index_free(&t->index, w->id.base, 0, t->index.levels, 0, &level);
         if (slot == NULL) {
             (void)lk__evict_slot(t, s, w->id.base);
             tries++;
