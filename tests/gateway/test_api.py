@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API in nginx: bodies, slow and vanishing clients, full queues, cookies of others."""
 import json
+import signal
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 from gateway_lab import COOKIE, Client, raw, read_answer, wait_until
 
 PASSWORD = "correct horse battery staple"
+PAGE = {"Accept": "text/html,*/*"}
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +181,7 @@ def test_an_answer_with_a_session_cookie_may_not_be_stored(world):
 def test_no_store_is_the_last_word_whatever_the_application_and_nginx_say(world, module_application):
     module_application.headers = [("Cache-Control", "public, max-age=3600"), ("Cache-Control", "immutable")]
     try:
-        answer = Client(world.port).get("/expires/x")
+        answer = Client(world.port).get("/expires/x", headers=PAGE)
     finally:
         module_application.headers = []
     assert answer.get("Set-Cookie").startswith(COOKIE + "=")
@@ -256,9 +258,6 @@ def test_a_websocket_handshake_counts_as_a_change(world):
 
 
 # ---- anonymous visitors ----
-
-PAGE = {"Accept": "text/html,*/*"}
-
 
 def test_a_program_without_a_cookie_gets_no_session(world):
     answer = Client(world.port).get("/expires/x")
@@ -366,7 +365,6 @@ def test_a_call_that_takes_too_long_is_503_and_its_thread_is_waited_for_by_nobod
 
 
 def test_a_worker_that_is_stopped_finishes_the_call_it_is_at(gateways):
-    import signal
     gateway = gateways(workers=1, settings={"latchkey_password": "passes=10 memory=131072"}).start()
     answers = []
     thread = threading.Thread(target=lambda: answers.append(Client(gateway.port).register("alice")))

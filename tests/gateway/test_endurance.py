@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reloads, kills and crowds: nobody is logged out whom nobody logged out, nobody stays in who was put out."""
+import base64
 import http.client
+import json
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
 import pytest
 
-from gateway_lab import COOKIE, Client, raw, wait_until
+from gateway_lab import COMMAND, COOKIE, Client, raw, wait_until
 
 OPEN = {"latchkey_throttle": "account=1000000/15m address=1000000/15m"}
 REQUIRED = "location /required/ { latchkey required; } location /anonymous/ { latchkey optional anonymous; }"
@@ -100,8 +103,6 @@ def test_twenty_reloads_under_load_log_nobody_out_and_fail_no_request(gateways, 
 
 
 def test_a_reload_reads_new_keys_and_keeps_old_tokens(gateways):
-    import subprocess
-    from gateway_lab import COMMAND
     gateway = make(gateways)
     program = Client(gateway.port, keep=False)
     program.register("alice")
@@ -115,8 +116,6 @@ def test_a_reload_reads_new_keys_and_keeps_old_tokens(gateways):
     wait_until(lambda: not workers & set(gateway.children()) and gateway.children(), 30, "new workers")
 
     def kid(token):
-        import base64
-        import json
         head = token.split(".")[0]
         return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
 

@@ -3,7 +3,9 @@
 import itertools
 import json
 import socket
+import socketserver
 import subprocess
+import threading
 
 import pytest
 
@@ -14,10 +16,35 @@ NAMES = ["Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email", "Latchke
 
 
 @pytest.fixture(scope="module")
-def world(module_gateways, module_application):
+def scgi_application():
+    """Answers with the variables it was given."""
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            size = b""
+            while (c := self.rfile.read(1)) not in (b":", b""):
+                size += c
+            fields = self.rfile.read(int(size)).split(b"\0")[:-1]
+            given = {k.decode(): v.decode() for k, v in zip(fields[::2], fields[1::2])}
+            self.wfile.write(b"Content-Type: application/json\r\n\r\n" + json.dumps(given).encode())
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def world(module_gateways, module_application, scgi_application):
     """One gateway with every sort of location, and alice logged in."""
     up = f"proxy_pass http://127.0.0.1:{module_application.port};"
-    gateway = module_gateways(server=f"""
+    named_port = free_port()
+    gateway = module_gateways(http=f"""server {{
+            listen 127.0.0.1:{named_port};
+            error_page 400 = @named;
+            location @named {{ {up} }}
+        }}""", server=f"""
         ignore_invalid_headers off;
         underscores_in_headers on;
         location / {{ latchkey optional; {up} }}
@@ -31,10 +58,13 @@ def world(module_gateways, module_application):
         location @named {{ {up} }}
         location /twice/ {{ latchkey optional; rewrite ^/twice/(.*)$ /again/$1 last; }}
         location /again/ {{ latchkey optional; try_files /no/such/file /required/tried; }}
+        location /scgi/off/ {{ scgi_pass 127.0.0.1:{scgi_application}; }}
+        location /scgi/optional/ {{ latchkey optional; scgi_pass 127.0.0.1:{scgi_application}; }}
         location /before/ {{ latchkey optional; set $before "[$http_remote_user]"; {up}
                              proxy_set_header X-Seen $before; }}
         location /after/ {{ latchkey optional; {up} proxy_set_header X-Seen "[$http_remote_user]"; }}
         """)
+    gateway.named_port = named_port
     gateway.start()
     alice = gateway.client()
     assert alice.register("alice").status == 201
@@ -193,6 +223,13 @@ def test_error_pages_that_are_proxied_get_no_identity_of_the_client(world, modul
     assert "mallory" not in json.dumps(reached)
 
 
+def test_a_named_error_page_gets_no_identity_of_the_client(world, module_application):
+    before = len(module_application.seen)
+    raw(world.named_port, b"GET / HTTP/1.1\r\nHost: a\r\nX-Mark: 1\r\nRemote-User: mallory\r\nContent-Length: x\r\n\r\n")
+    reached = json.dumps(module_application.seen[before:])
+    assert "X-Mark" in reached and "mallory" not in reached
+
+
 def test_an_error_page_reaches_the_application_at_all(world, module_application):
     """The positive control of the test above."""
     before = len(module_application.seen)
@@ -255,6 +292,16 @@ def test_roles_arrive_separated_by_commas(world):
     assert visitor.login("carol").status == 200
     groups, = visitor.get("/required/x").sent("Remote-Groups")
     assert sorted(groups.split(",")) == ["admin", "editor"]
+
+
+def test_other_protocols_to_the_application_carry_the_same_identity(world):
+    """SCGI, like FastCGI and uwsgi, turns headers into variables: two spellings become one."""
+    for path in ("/scgi/off/", "/scgi/optional/"):
+        answer = ask(world.port, path, ["Remote-User: mallory", "remote_user: mallory", "X-Other: kept",
+                                        f"Cookie: {COOKIE}={world.alice.cookies[COOKIE]}"])
+        assert answer.status == 200
+        assert answer.json["HTTP_X_OTHER"] == "kept"
+        assert answer.json.get("HTTP_REMOTE_USER") == (world.user_name if "optional" in path else None)
 
 
 # ---- HTTP/2 ----
@@ -330,3 +377,15 @@ def test_http2_refuses_a_body_that_is_too_large(world2):
     subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-H", "Content-Type: application/json", "-d", "x" * 40000,
                     f"http://127.0.0.1:{world2.port2}/auth/login?large"], capture_output=True, timeout=30, check=False)
     wait_until(lambda: any(line.startswith("413 POST /auth/login ") for line in world2.access_log()), 10, "a 413")
+
+
+def test_http2_bounds_a_body_of_unknown_length(world2):
+    """A stream without Content-Length, and its flow control."""
+    for size, status in ((16384, 400), (16385, 413), (300000, 413)):
+        before = len(world2.access_log())
+        subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-X", "POST", "-T", "-", "-H",
+                        "Content-Type: application/json", f"http://127.0.0.1:{world2.port2}/auth/login"],
+                       input=b"x" * size, capture_output=True, timeout=30, check=False)
+        wait_until(lambda: any(line.startswith(f"{status} POST /auth/login ")
+                               for line in world2.access_log()[before:]), 10, f"a {status} for {size}")
+    assert curl2(world2, "/auth/health/live")[0] == 200

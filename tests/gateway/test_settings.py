@@ -2,6 +2,7 @@
 """Starting: what is refused and in which words, what is made, what a trial run leaves alone."""
 import os
 import shutil
+import signal
 import stat
 
 import pytest
@@ -228,7 +229,6 @@ def test_one_process_without_a_master_works(gateways, application):
 
 
 def test_the_audit_log_is_reopened(gateways):
-    import signal
     gateway = gateways(server="location / { latchkey required; }").start()
     Client(gateway.port).register("alice")
     audit = gateway.folder / "audit.log"
@@ -242,6 +242,19 @@ def test_the_audit_log_is_reopened(gateways):
         return any(e["event"] == "login" for e in gateway.audit())
 
     wait_until(logged_in, 20, "a line in the new file")
+
+
+def test_the_audit_log_can_go_to_standard_error(gateways):
+    """Which nginx makes its error log."""
+    gateway = gateways(settings={"latchkey_audit": "stderr"}).start()
+    Client(gateway.port).register("alice")
+    wait_until(lambda: '"registered"' in gateway.log(), 10, "an audit line")
+
+
+def test_no_audit_log_is_written_when_it_is_off(gateways):
+    gateway = gateways(settings={"latchkey_audit": "off"}).start()
+    assert Client(gateway.port).register("alice").status == 201
+    assert not (gateway.folder / "audit.log").exists()
 
 
 def test_the_node_can_be_named(gateways):
