@@ -69,8 +69,8 @@ static void write_upstreams(const serve *s, FILE *f)
 }
 
 /* One location of the API: here, or in the nginx behind api.sock. That one believes what we say of client and
- * scheme, and only we can reach it: the socket is in a directory nobody else can open. `remote` tells the edge
- * that what comes back from there may set the session cookie, which applications may not. */
+ * scheme, and only we can reach it: the socket is in a directory nobody else can open. `remote` tells the
+ * edge that what comes back from there may set the session cookie, which applications may not. */
 static void write_api_location(const serve *s, FILE *f, const char *location)
 {
     fprintf(f, "        location %s {\n            latchkey_api%s;\n", location, s->split ? " remote" : "");
