@@ -73,6 +73,10 @@ static int wanted_alg(const cli *c, lk_alg *alg)
 /* ALG, or every algorithm when it is LK_ALG_COUNT. */
 static int make(const cli *c, const cli_place *place, lk_alg alg, bool activate)
 {
+    int owner = cli_become_owner_of(c, place->settings.keys);
+    if (owner != CLI_YES) {
+        return owner;
+    }
     json_t *object = json_object(), *rows = json_array();
     (void)json_object_set_new(object, "keys", rows);
     for (int i = 0; i < LK_ALG_COUNT; i++) {

@@ -16,7 +16,7 @@
 
 /* Act as the owner of PATH, or of the nearest directory above it that exists. Run by root, the command would
  * else leave files behind that the gateway, which is not root, cannot open. Root's own files stay root's. */
-static int become_owner_of(const cli *c, const char *path)
+int cli_become_owner_of(const cli *c, const char *path)
 {
     char at[LK_URL_MAX];
     struct stat st;
@@ -64,7 +64,7 @@ static int open_keys(const cli *c, unsigned wanted, cli_place *place)
 {
     lk_note note = {{0}};
     bool create = (wanted & (CLI_KEYS_NEW | CLI_ACCOUNTS)) != 0;
-    int code = become_owner_of(c, place->settings.keys);
+    int code = cli_become_owner_of(c, place->settings.keys);
     if (code != CLI_YES) {
         return code;
     }
@@ -136,7 +136,7 @@ static int open_table(const cli *c, cli_place *place)
     const char *path = place->settings.memory_path;
     become_self();
     bool in_file = strcmp(path, "anonymous") != 0 && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
-    int code = in_file ? become_owner_of(c, path) : CLI_YES;
+    int code = in_file ? cli_become_owner_of(c, path) : CLI_YES;
     if (code != CLI_YES) {
         return code;
     }
@@ -160,7 +160,7 @@ static int open_store(const cli *c, cli_place *place)
     }
     if (code == CLI_YES) {
         become_self();
-        code = become_owner_of(c, path);
+        code = cli_become_owner_of(c, path);
     }
     if (code != CLI_YES) {
         return code;
@@ -201,7 +201,7 @@ int cli_place_add(const cli *c, unsigned wanted, cli_place *place)
     }
     if (code == CLI_YES && (wanted & CLI_ACCOUNTS) != 0 && place->accounts == NULL) {
         path_of_url(place->settings.accounts, path);
-        code = become_owner_of(c, path);
+        code = cli_become_owner_of(c, path);
         code = code == CLI_YES ? open_accounts(c, place) : code;
     }
     if (code == CLI_YES && (wanted & (CLI_STORE | CLI_REVOKE)) != 0 && place->store == NULL) {

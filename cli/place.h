@@ -38,6 +38,9 @@ void cli_place_close(cli_place *place);
 /* Open further parts of an open place; the same answers, the place stays open. */
 int cli_place_add(const cli *c, unsigned wanted, cli_place *place);
 
+/* Run by root: act as the owner of PATH from now on. CLI_YES or CLI_FAULT. */
+int cli_become_owner_of(const cli *c, const char *path);
+
 /* The realm a command speaks of: --realm, else the one of the settings. */
 lk_view cli_realm(const cli *c, const cli_place *place);
 

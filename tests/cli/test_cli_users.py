@@ -140,6 +140,7 @@ def test_root_leaves_files_of_the_owner_of_the_directory(tmp_path):
     env = {"ASAN_OPTIONS": "detect_leaks=0"}
     add(latchkey, env=env)
     latchkey.text("session", "revoke", "--all", env=env)
+    latchkey.text("key", "rotate", env=env)
     owners = {path.stat().st_uid for path in home.rglob("*")}
     assert owners == {65534}, [(p, p.stat().st_uid) for p in home.rglob("*")]
 
