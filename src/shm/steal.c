@@ -106,7 +106,7 @@ static void appraise(lk_table *t, uint32_t page, int64_t now_s, offer *best)
     (void)lk__lock(t, &t->classes[cls].lock);
     bool still = lk__page_class(t, page) == cls;
     if (still) {
-        lk__page_scan(t, page, cls, now_s, NULL, &sum, &v);
+        (void)lk__page_scan(t, page, cls, now_s, NULL, &sum, &v);
         lk__page_refresh(t, page, cls, &sum);
     }
     lk__unlock(&t->classes[cls].lock);

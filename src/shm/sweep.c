@@ -130,7 +130,7 @@ static void refresh(lk_table *t, uint32_t page, uint32_t cls, int64_t now_s)
     (void)lk__lock(t, &t->classes[cls].lock);
     if (lk__page_class(t, page) == cls) {
         uint64_t drainer = atomic_load(&t->pages[page].drainer);
-        lk__page_scan(t, page, cls, now_s, NULL, &sum, &v);
+        (void)lk__page_scan(t, page, cls, now_s, NULL, &sum, &v);
         lk__page_refresh(t, page, cls, &sum);
         lk__bit_clear(lk__bits_free(t), page);
         lk__bit_set(lk__bits(t, LK__BITS_MINE, cls), page);

@@ -318,7 +318,8 @@ void lk__owner_shrink(lk_table *t, uint32_t base);
 /* Something was left behind in an index: have the sweep look through both. */
 void lk__index_recheck(lk_table *t);
 
-/* --- evict.c, steal.c ----------------------------------------------------------------------------------- */
+/* --- rank.c, evict.c, evict_path.c, steal.c
+ * ----------------------------------------------------------------------------------- */
 typedef enum lk__rank {
     LK__RANK_OVER,  /* past its end */
     LK__RANK_LOW,   /* tokens, counters, sessions of nobody */
@@ -339,11 +340,20 @@ void lk__evicted_count(lk_table *t, const lk__peek *p, lk__rank rank);
 typedef struct lk__page_sum {
     uint32_t over, low, live, fixed, other; /* chunks by rank; other: not published */
     uint32_t soonest, oldest, newest;
+    uint32_t next; /* the chunk after the last one read */
 } lk__page_sum;
-/* Read every head of a page. *v is improved; the chunk SPARE is passed over. */
-void lk__page_scan(const lk_table *t, uint32_t page, uint32_t cls, int64_t now_s, const lk__chunk *spare,
+/* What to stop at: a victim of a lower rank, or of this one and not seen after LAST_S. */
+typedef struct lk__goal {
+    lk__rank rank;
+    uint32_t last_s;
+    uint32_t start;         /* the chunk to begin with */
+    const lk__chunk *spare; /* not a victim */
+} lk__goal;
+/* Read the heads of a page; *v is improved. True when all were read; false when GOAL (NULL: read all) was
+ * met. */
+bool lk__page_scan(const lk_table *t, uint32_t page, uint32_t cls, int64_t now_s, const lk__goal *goal,
                    lk__page_sum *sum, lk__victim *v);
-/* Set the hints of a page from a scan made under the lock of its class. */
+/* Set the hints of a page from a complete scan made under the lock of its class. */
 void lk__page_refresh(lk_table *t, uint32_t page, uint32_t cls, const lk__page_sum *sum);
 
 /* A chunk of CLS, pushing out what the policy allows, but not SPARE. NULL: no room. */
