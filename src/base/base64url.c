@@ -7,6 +7,7 @@
  * of gcc and clang has or gets in plain registers. One block is 16 characters for 12 bytes; what is shorter
  * is filled up with 'A', the character of six zero bits.
  */
+#include "base/base64url_quick.h"
 #include <endian.h>
 #include <latchkey/base64url.h>
 #include <latchkey/secret.h>
@@ -159,7 +160,7 @@ static chars decode_rest(const uint8_t *text, size_t n, uint8_t *out, bool *is_e
 lk_status lk_base64url_decode(lk_view text, lk_buf *out)
 {
     size_t len = bytes_of(text.len), at = 0;
-    bool is_exact = true;
+    bool is_exact = true, is_wrong;
     chars seen = {0};
     uint8_t *o;
 
@@ -172,11 +173,13 @@ lk_status lk_base64url_decode(lk_view text, lk_buf *out)
     if (len == 0)
         return LK_OK;
     o = out->p + out->len;
+    at = lk__base64url_decode_quick(text, o, &is_wrong);
+    o += at / BLOCK_CHARS * BLOCK_BYTES;
     for (; text.len - at >= BLOCK_CHARS; at += BLOCK_CHARS, o += BLOCK_BYTES)
         seen |= decode_block(text.p + at, o);
     if (at < text.len)
         seen |= decode_rest(text.p + at, text.len - at, o, &is_exact);
-    if (!is_clean(seen) || !is_exact)
+    if (is_wrong || !is_clean(seen) || !is_exact)
         return LK_REFUSED;
     out->len += len;
     return LK_OK;
