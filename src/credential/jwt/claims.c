@@ -129,33 +129,56 @@ static void add_word(lk_buf *list, size_t start, lk_view word)
     lk_buf_add(list, word);
 }
 
-/* Text of an array element; the strings of a list are unescaped on the stack, the list itself goes to
- * scratch. */
+/* The strings of a list are unescaped here, the list itself goes to scratch. */
 #define ELEMENT_MAX 512
 
-static lk_status read_element(reading *x, lk_view value, uint8_t memory[ELEMENT_MAX], lk_view *out)
-{
-    lk_buf room = lk_buf_over(memory, ELEMENT_MAX);
-    lk_status status = read_string(value, x->plain, &room, out);
+typedef struct elements {
+    const reading *x;
+    lk_view list;
+    size_t at;
+    lk_status status; /* LK_REFUSED once an element is no string that can be shown */
+    uint8_t memory[ELEMENT_MAX];
+} elements;
 
-    return status == LK_FULL ? LK_REFUSED : status;
+static void elements_start(elements *e, const reading *x, lk_view list)
+{
+    e->x = x;
+    e->list = list;
+    e->at = 0;
+    e->status = LK_OK;
+}
+
+/* The next string of a list; good until the one after it. False at the end, and when `status` is set. */
+static bool elements_next(elements *e, lk_view *out)
+{
+    lk_buf room = lk_buf_over(e->memory, sizeof(e->memory));
+    lk_json_item item;
+
+    if (e->x->plain)
+        return lk__flat_list_next(e->list, &e->at, out);
+    if (!lk_json_next(e->list, &e->at, &item))
+        return false;
+    if (read_string(item.value, false, &room, out) != LK_OK)
+        e->status = LK_REFUSED;
+    return e->status == LK_OK;
 }
 
 static lk_status read_roles(reading *x, const claim *c, const lk_json_item *item)
 {
-    size_t start = x->scratch->len, at = 0;
-    uint8_t memory[ELEMENT_MAX];
-    lk_json_item element;
+    size_t start = x->scratch->len;
+    elements e;
+    lk_view one;
 
     if (item->type != LK_JSON_ARRAY)
         return refuse(x, c, "must be an array of strings");
-    while (lk_json_next(item->value, &at, &element)) {
-        lk_view word;
-
-        if (read_element(x, element.value, memory, &word) != LK_OK || !is_word(word))
+    elements_start(&e, x, item->value);
+    while (elements_next(&e, &one)) {
+        if (!is_word(one))
             return refuse(x, c, "must be an array of strings without spaces");
-        add_word(x->scratch, start, word);
+        add_word(x->scratch, start, one);
     }
+    if (e.status != LK_OK)
+        return refuse(x, c, "must be an array of strings");
     x->out->roles = lk_view_make(x->scratch->p + start, x->scratch->len - start);
     return lk_buf_status(x->scratch);
 }
@@ -169,19 +192,18 @@ static void match_audience(reading *x, lk_view one)
 
 static lk_status read_audience_list(reading *x, const claim *c, lk_view list)
 {
-    size_t start = x->scratch->len, at = 0;
-    uint8_t memory[ELEMENT_MAX];
-    lk_json_item element;
+    size_t start = x->scratch->len;
+    elements e;
+    lk_view one;
 
-    while (lk_json_next(list, &at, &element)) {
-        lk_view one;
-
-        if (read_element(x, element.value, memory, &one) != LK_OK)
-            return refuse(x, c, "must be a string or an array of strings");
+    elements_start(&e, x, list);
+    while (elements_next(&e, &one)) {
         match_audience(x, one);
         if (is_word(one))
             add_word(x->scratch, start, one);
     }
+    if (e.status != LK_OK)
+        return refuse(x, c, "must be a string or an array of strings");
     x->out->audience = lk_view_make(x->scratch->p + start, x->scratch->len - start);
     return lk_buf_status(x->scratch);
 }

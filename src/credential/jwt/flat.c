@@ -75,3 +75,15 @@ bool lk__flat_value(lk__flat *flat, size_t name_len, lk_json_item *item)
     flat->at = end;
     return true;
 }
+
+bool lk__flat_list_next(lk_view list, size_t *at, lk_view *out)
+{
+    size_t quote = *at + 1; /* behind the bracket, or the comma */
+
+    if (quote >= list.len || list.p[quote] != '"')
+        return false;
+    *out = lk_view_part(list, quote + 1, list.len);
+    out->len = lk_view_find(*out, '"');
+    *at = quote + out->len + 2;
+    return true;
+}

@@ -27,4 +27,8 @@ lk__flat_answer lk__flat_next(lk__flat *flat);
  * else. */
 bool lk__flat_value(lk__flat *flat, size_t name_len, lk_json_item *item);
 
+/* The next string, without its quotes, of a list that lk__flat_value has read and in which nothing is
+ * escaped. Start with *AT = 0. False at the end. */
+bool lk__flat_list_next(lk_view list, size_t *at, lk_view *out);
+
 #endif
