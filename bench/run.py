@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 NGINX_CONF = """
-worker_processes 1;
+{user}worker_processes 1;
 worker_cpu_affinity 01;
 load_module {module};
 error_log {dir}/error.log warn;
@@ -80,6 +80,7 @@ class Nginx:
         self.dir.mkdir()
         self.port = port
         (self.dir / "nginx.conf").write_text(NGINX_CONF.format(
+            user="user root;\n" if os.geteuid() == 0 else "",
             module=build / "ngx_http_latchkey_module.so", dir=self.dir, conf=conf, port=port, checker=checker))
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-p", str(self.dir), "-c", str(self.dir / "nginx.conf"),
                                          "-e", str(self.dir / "error.log"), "-g", "daemon off;"])
@@ -93,6 +94,7 @@ class Nginx:
             except OSError:
                 pass
             time.sleep(0.05)
+        self.stop()
         raise SystemExit(f"nginx did not become ready:\n{(self.dir / 'error.log').read_text()}")
 
     def call(self, method, path, body=None, headers=None):
