@@ -44,10 +44,11 @@ static uint32_t buckets_for(uint64_t slots)
     return (uint32_t)pairs * 2;
 }
 
-/* Reserve LEN bytes behind *AT, on a boundary of cache lines. */
+/* Reserve LEN bytes behind *AT, on a boundary of pairs of cache lines, which processors like to fetch
+ * together. */
 static uint64_t take(uint64_t *at, uint64_t len)
 {
-    uint64_t from = round_up(*at, LK__LINE);
+    uint64_t from = round_up(*at, 2 * LK__LINE);
     *at = from + len;
     return from;
 }

@@ -8,9 +8,9 @@
  */
 #include "table_inner.h"
 
-#define BUCKETS_A_CALL                                                                                       \
-    65536u        /* looked at in one call for all owners: an empty page of results is possible              \
-                   */
+/* Looked at in one call for all owners, so that a sparse table does not hold an event loop: a page of results
+ * may be empty. */
+#define BUCKETS_A_CALL 65536u
 #define TRIES 32u /* readings of an entry that changes all the time */
 
 typedef struct visit {
@@ -24,11 +24,12 @@ typedef struct visit {
 } visit;
 
 /* One try: false when the chunk was taken away meanwhile (see look() in map.c). */
-static bool try_slot(const lk_table *t, uint64_t word, lk__peek *p, uint8_t *value)
+static bool try_slot(const lk_table *t, const _Atomic uint64_t *slot, uint64_t word, lk__peek *p,
+                     uint8_t *value)
 {
     const lk__chunk *c = lk__chunk_at(t, (uint32_t)word);
     return c != NULL && lk__chunk_read(t, c, p, value, LK_TABLE_VALUE_MAX) &&
-           lk__peek_hash(t, p) == word >> 32;
+           atomic_load_explicit(slot, memory_order_relaxed) == word && lk__peek_hash(t, p) == word >> 32;
 }
 
 /* Read what SLOT refers to, whole. An entry that changes all the time is read under its stripe at last. */
@@ -37,14 +38,15 @@ static bool read_slot(lk_table *t, _Atomic uint64_t *slot, lk__peek *p, uint8_t 
     uint64_t word = atomic_load_explicit(slot, memory_order_acquire);
     bool whole = false;
     for (uint32_t tries = 0; word != 0 && !whole && tries < TRIES; tries++) {
-        whole = try_slot(t, word, p, value);
+        whole = try_slot(t, slot, word, p, value);
         if (!whole) {
             word = atomic_load_explicit(slot, memory_order_acquire);
         }
     }
     if (word != 0 && !whole) {
         lk__stripe *s = lk__stripe_lock(t, lk__index_base(&t->index, (uint32_t)(word >> 32)));
-        whole = try_slot(t, atomic_load_explicit(slot, memory_order_acquire), p, value);
+        word = atomic_load_explicit(slot, memory_order_acquire);
+        whole = try_slot(t, slot, word, p, value);
         lk__stripe_unlock(s);
     }
     return whole;

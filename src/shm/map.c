@@ -9,18 +9,22 @@
 typedef enum lookup { LOOKUP_FOUND, LOOKUP_NONE, LOOKUP_AGAIN } lookup;
 
 /* A chunk that is not published, or holds a key that could not be in this slot, was taken away under the
- * reader. That the slot still says the same proves nothing: the chunk may have been freed, used for something
- * else and come back to this very entry in between. */
+ * reader. That the slot still says the same proves nothing then: the chunk may have been freed, used for
+ * something else and come back to this very entry in between. And what looks like the entry is believed only
+ * while the slot refers to it: where a page was cut up anew, a value could hold bytes that look like a chunk.
+ */
 static lookup look(const lk_table *t, const lk__id *id, lk__reading *r)
 {
     lk__walk w = lk__walk_of(&t->index, id->hash);
+    const _Atomic uint64_t *slot;
     uint64_t word;
-    while (lk__walk_next(&w, &word) != NULL) {
+    while ((slot = lk__walk_next(&w, &word)) != NULL) {
         r->chunk = lk__chunk_at(t, (uint32_t)word);
         if (r->chunk == NULL) {
             continue;
         }
-        if (!lk__chunk_read(t, r->chunk, &r->peek, r->buf, r->cap)) {
+        if (!lk__chunk_read(t, r->chunk, &r->peek, r->buf, r->cap) ||
+            atomic_load_explicit(slot, memory_order_relaxed) != word) {
             return LOOKUP_AGAIN;
         }
         if (lk__peek_is(&r->peek, id)) {

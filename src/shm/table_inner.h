@@ -18,10 +18,12 @@ typedef struct lk__index {
     uint32_t n;
     uint32_t levels; /* a base has at most these; fewer than n */
 } lk__index;
-#define LK__LEVELS 32u          /* of the primary index: met now and then from 85 % on */
-#define LK__OWNER_LEVELS 65536u /* of the owner index: one user may have very many sessions */
-#define LK__OWNER_LOOK                                                                                       \
-    256u /* levels searched for one certain reference; deeper ones are left to be trimmed */
+/* Levels of the primary index: met now and then where it is over 85 % full. */
+#define LK__LEVELS 32u
+/* Of the owner index: one user may have very many sessions. */
+#define LK__OWNER_LEVELS 65536u
+/* Of them, how many are searched for one certain reference; deeper ones are left to be trimmed. */
+#define LK__OWNER_LOOK 256u
 
 struct lk_table {
     const lk_env *env;
