@@ -249,3 +249,34 @@ def test_a_logout_everywhere_reaches_every_worker_at_once(gateways):
         for visitor in visitors[1:]:
             assert not is_inside(gateway, visitor.cookies[COOKIE])
         assert program.get("/required/page", headers={}).status == 401
+
+
+def test_a_full_store_refuses_new_logins_and_goes_on_with_the_old_ones(gateways):
+    gateway = gateways(server=REQUIRED, settings=OPEN)
+    gateway.settings["latchkey_store"] += "?map=1m"
+    gateway.write()
+    (gateway.folder / "www/required").mkdir()
+    (gateway.folder / "www/required/page").write_text("inside")
+    gateway.start()
+    first = Client(gateway.port, keep=False)
+    assert first.register("alice").status == 201
+    assert first.login("alice").status == 200
+    inside = []
+    for _ in range(300):
+        client = Client(gateway.port, keep=False)
+        answer = client.login("alice")
+        if answer.status != 200:
+            break
+        inside.append(client.cookies[COOKIE])
+        client.request("PATCH", "/auth/session/data", json_body={f"field{i}": "x" * 1000 for i in range(15)},
+                       headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status == 503 and answer.get("Retry-After") and answer.get("Set-Cookie") is None
+    assert len(inside) > 10
+    assert all(is_inside(gateway, cookie) for cookie in inside)
+    assert first.get("/required/page").text == "inside"
+    # and who leaves makes room
+    for cookie in inside[:10]:
+        leave = Client(gateway.port, keep=False).request("POST", "/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}"})
+        assert leave.status == 204
+        assert not is_inside(gateway, cookie)
+    wait_until(lambda: Client(gateway.port, keep=False).login("alice").status == 200, 30, "a login with room again")
