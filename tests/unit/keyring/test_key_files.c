@@ -423,6 +423,7 @@ static void broken_key_file_is_refused_with_its_name_and_the_rule(void **state)
          "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\",\"d\":"
          "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\",\"kid\":\"x\"" LIFE "}",
          "belong together"},
+        /* which of the two roots is called the second is up to the order of the directory */
         {"root-b.jwk", HS("root-b", ",\"lk_use\":\"root\",\"lk_created\":5"), "second root"},
     };
     char dir[DIR_SIZE], path[384];
@@ -432,7 +433,7 @@ static void broken_key_file_is_refused_with_its_name_and_the_rule(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         write_file(dir, cases[i].name, cases[i].text);
         expect_refused(dir, cases[i].words);
-        expect_refused(dir, cases[i].name);
+        expect_refused(dir, strcmp(cases[i].words, "second root") == 0 ? "/root-" : cases[i].name);
         (void)snprintf(path, sizeof(path), "%s/%s", dir, cases[i].name);
         assert_int_equal(unlink(path), 0);
     }
