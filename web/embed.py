@@ -72,7 +72,7 @@ def main(out, *inputs):
     for language, texts in catalogues.items():
         if set(texts) != keys:
             fail(f"{language}: the keys differ from those of en: {sorted(set(texts) ^ keys)}")
-    unused = {k for k in keys - used_keys(pages) if not k.startswith("problem.")}
+    unused = {k for k in keys - used_keys(pages) if not k.startswith(("problem.", "rule."))}
     if unused:
         fail(f"no page uses {sorted(unused)}")
 

@@ -136,6 +136,9 @@ void lk__page(lk__call *c, int status, const char *name, lk__scope *scope);
 void lk__page_problem(lk__call *c, int status, const char *word, lk_view detail);
 /* The text for "problem.WORD" in the language of the call, or DETAIL. */
 lk_view lk__page_problem_text(const lk__call *c, const char *word, lk_view detail);
+/* Show SENTENCE, that says which rule is broken, as the detail of the error: in the language of the call if
+ * its catalogue has it. */
+void lk__page_rule(lk__call *c, lk_view sentence, lk__scope *scope);
 lk__language lk__page_language(const lk__call *c);
 /* Remember a language chosen by ?lang= in a cookie. */
 void lk__page_keep_language(lk__call *c);

@@ -52,10 +52,8 @@ void lk__logout(lk__call *c)
         lk__answer_empty(c, 204);
         return;
     }
-    lk_buf to = lk__arena_buf(c->arena, 256);
-    lk_buf_add(&to, lk__path(c, "/login"));
-    lk_buf_add_text(&to, "?notice=signed_out");
-    lk__answer_redirect(c, 303, lk_buf_view(&to));
+    lk_view return_to = lk__page_return(c);
+    lk__answer_redirect(c, 303, return_to.len > 0 ? return_to : lk__path(c, "/login?notice=signed_out"));
 }
 
 /* A link leads here, a button logs out: GET never changes anything. */
@@ -65,5 +63,6 @@ void lk__logout_page(lk__call *c)
     lk__scope_flag(&scope, "logout", true);
     lk__scope_flag(&scope, "everywhere", is_everywhere(c));
     lk__scope_text(&scope, "form_path", lk__path(c, "/logout"));
+    lk__scope_text(&scope, "return", lk__page_return(c));
     lk__page(c, 200, "confirm", &scope);
 }

@@ -62,6 +62,46 @@ lk_view lk__page_problem_text(const lk__call *c, const char *word, lk_view detai
     return text == NULL ? detail : lk_view_of(text);
 }
 
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The first number in TEXT: from OFFSET on, LEN digits; none: LEN is 0. */
+static size_t find_number(lk_view text, size_t *len)
+{
+    size_t from = 0;
+    while (from < text.len && !is_digit(text.p[from]))
+        from++;
+    for (*len = 0; from + *len < text.len && is_digit(text.p[from + *len]);)
+        ++*len;
+    return from;
+}
+
+/* Who checks a rule says in English which one is broken. The catalogues have these sentences as keys, with #
+ * for the number in them, which is a setting. */
+void lk__page_rule(lk__call *c, lk_view sentence, lk__scope *scope)
+{
+    size_t digits, at = find_number(sentence, &digits);
+    lk_buf key = lk__arena_buf(c->arena, sentence.len + 8);
+    lk_buf_add_text(&key, "rule.");
+    lk_buf_add(&key, lk_view_part(sentence, 0, at));
+    lk_buf_add_text(&key, digits > 0 ? "#" : "");
+    lk_buf_add(&key, lk_view_part(sentence, at + digits, sentence.len));
+    const char *text = key.full ? NULL : translate(lk__web_texts[c->language], lk_buf_view(&key));
+    if (text == NULL) {
+        lk__scope_text(scope, "error_detail", sentence);
+        lk__scope_flag(scope, "detail_is_english", true);
+        return;
+    }
+    size_t hole = lk_view_find(lk_view_of(text), '#');
+    lk_buf out = lk__arena_buf(c->arena, strlen(text) + digits);
+    lk_buf_add(&out, lk_view_part(lk_view_of(text), 0, hole));
+    lk_buf_add(&out, lk_view_part(sentence, at, digits));
+    lk_buf_add(&out, lk_view_part(lk_view_of(text), hole + 1, strlen(text)));
+    lk__scope_text(scope, "error_detail", lk_buf_view(&out));
+}
+
 /* ?lang=, then the cookie that an earlier ?lang= left, then what the browser asks for. */
 lk__language lk__page_language(const lk__call *c)
 {
@@ -227,6 +267,6 @@ void lk__page_problem(lk__call *c, int status, const char *word, lk_view detail)
     lk__scope scope = {.n = 0};
     add_frame(c, "problem", status, &scope);
     lk__scope_text(&scope, "error", lk__page_problem_text(c, word, detail));
-    lk__scope_text(&scope, "error_detail", detail);
+    lk__page_rule(c, detail, &scope);
     render(c, status, "problem", &scope);
 }

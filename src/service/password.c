@@ -120,6 +120,6 @@ void lk__password_again(lk__call *c, int status, const char *word, lk_view detai
     form_scope(c, &scope);
     lk__scope_text(&scope, "error", lk__page_problem_text(c, word, detail));
     if (status == 422)
-        lk__scope_text(&scope, "error_detail", detail);
+        lk__page_rule(c, detail, &scope);
     lk__page(c, status, "password", &scope);
 }

@@ -88,6 +88,6 @@ void lk__register_again(lk__call *c, int status, const char *word, lk_view detai
     lk__scope_text(&scope, "error", lk__page_problem_text(c, word, detail));
     lk__scope_flag(&scope, "name_taken", status == lk__problem_about(LK_PROBLEM_NAME_TAKEN)->status);
     if (status == 422)
-        lk__scope_text(&scope, "error_detail", detail);
+        lk__page_rule(c, detail, &scope);
     lk__page(c, status, "register", &scope);
 }

@@ -233,7 +233,7 @@ void lk__session_end(lk__call *c)
     if (row.is_current && c->id->carrier == LK_CARRIER_COOKIE)
         c->id->drop_cookie = true;
     if (c->page)
-        lk__answer_redirect(c, 303, lk__path(c, row.is_current ? "/login" : "/account"));
+        lk__answer_redirect(c, 303, lk__path(c, row.is_current ? "/login?notice=signed_out" : "/account"));
     else
         lk__answer_empty(c, 204);
 }
@@ -260,8 +260,11 @@ void lk__session_page(lk__call *c)
     lk_buf_add(&to, c->param);
     lk__scope_flag(&scope, "end_one", true);
     lk__scope_text(&scope, "form_path", lk_buf_view(&to));
-    lk__scope_text(&scope, "browser", lk_view_of(lk__agent_browser(lk_view_of(row.agent))));
-    lk__scope_text(&scope, "system", lk_view_of(lk__agent_system(lk_view_of(row.agent))));
+    lk_view browser = lk_view_of(lk__agent_browser(lk_view_of(row.agent)));
+    lk_view system = lk_view_of(lk__agent_system(lk_view_of(row.agent)));
+    lk__scope_flag(&scope, "known", browser.len > 0 || system.len > 0);
+    lk__scope_text(&scope, "browser", browser);
+    lk__scope_text(&scope, "system", system);
     lk__scope_text(&scope, "address", lk_view_of(row.address));
     lk__scope_text(&scope, "seen", lk__time_text(c, row.seen_s));
     lk__scope_flag(&scope, "is_current", row.is_current);

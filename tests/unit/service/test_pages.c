@@ -90,6 +90,28 @@ static void visitor_registers_logs_in_and_logs_out_with_forms_alone(void **state
     assert_string_equal(header_of(&alice, "Location"), "/auth/login?return=/auth/account");
 }
 
+static void logout_leads_back_where_it_was_asked_for_and_to_no_other_site(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *asked, *form, *leads_to;
+    } cases[] = {
+        {"/auth/logout?return=/shop", "return=%2Fshop", "/shop"},
+        {"/auth/logout?return=//evil.example/", "return=%2F%2Fevil.example%2F",
+         "/auth/login?notice=signed_out"},
+    };
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(page(&alice, "/auth/login"), 200);
+        assert_int_equal(submit(&alice, "/auth/login", ALICE), 303);
+        assert_int_equal(page(&alice, cases[i].asked), 200);
+        assert_null(strstr(alice.body, "evil"));
+        assert_int_equal(submit(&alice, "/auth/logout", cases[i].form), 303);
+        assert_string_equal(header_of(&alice, "Location"), cases[i].leads_to);
+        assert_null(cookie_of(&alice, "latchkey"));
+    }
+}
+
 static void wrong_password_shows_the_form_again_with_the_name_and_no_password(void **state)
 {
     (void)state;
@@ -117,6 +139,28 @@ static void broken_rule_is_named_on_the_form(void **state)
     enroll(&shop, &mallory, "alice", GOOD_PASSWORD);
     assert_int_equal(submit(&alice, "/auth/register", ALICE), 409);
     assert_non_null(strstr(alice.body, "This name is taken."));
+}
+
+static void broken_rule_is_told_in_the_language_of_the_page(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *form, *says;
+    } cases[] = {
+        {"username=alice&password=short",
+         "\xe5\xaf\x86\xe7\xa0\x81\xe8\x87\xb3\xe5\xb0\x91\xe9\x9c\x80\xe8\xa6\x81 8 "},
+        {"username=alice&password=ababababab", "\xe9\x87\x8d\xe5\xa4\x8d"},
+        {"username=alice&password=123456789012", "\xe8\xbf\x9e\xe7\xbb\xad"},
+        {"username=alice&password=alice+1234", "\xe9\x99\xa4"},
+        {"username=+alice&password=wandering+heron+42", "\xe7\xa9\xba\xe6\xa0\xbc\xe5\xbc\x80\xe5\xa4\xb4"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(page(&alice, "/auth/register?lang=zh-CN"), 200);
+        assert_int_equal(submit(&alice, "/auth/register", cases[i].form), 422);
+        assert_non_null(strstr(alice.body, "<html lang=\"zh-CN\">"));
+        assert_non_null(strstr(alice.body, cases[i].says));
+        assert_null(strstr(alice.body, "<p lang=\"en\">"));
+    }
 }
 
 /* An attacker's page that logs the victim in as the attacker would collect what the victim then enters. */
@@ -403,8 +447,10 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, open_shop, close_shop)
     const struct CMUnitTest tests[] = {
         T(visitor_registers_logs_in_and_logs_out_with_forms_alone),
+        T(logout_leads_back_where_it_was_asked_for_and_to_no_other_site),
         T(wrong_password_shows_the_form_again_with_the_name_and_no_password),
         T(broken_rule_is_named_on_the_form),
+        T(broken_rule_is_told_in_the_language_of_the_page),
         T(login_form_of_another_visitor_is_refused),
         T(token_from_before_the_login_is_worth_nothing_after_it),
         T(cross_site_form_with_a_good_token_is_still_refused),
