@@ -30,18 +30,21 @@ TEXTS = {
     'en': {
         'title': 'The Two-Node Shop', 'kettle': 'Kettle', 'lantern': 'Lantern', 'compass': 'Compass',
         'blanket': 'Blanket', 'add': 'Add to cart', 'more': 'One more', 'fewer': 'One fewer', 'cart': 'Your cart',
-        'empty': 'There is nothing in it yet.', 'total': 'Total', 'hello': 'Hello', 'guest': 'guest',
+        'empty': 'There is nothing in it yet.', 'total': 'Total', 'hello': 'Hello, ', 'guest': 'guest',
         'sign_in': 'Sign in', 'register': 'Register', 'sign_out': 'Sign out', 'account': 'Account',
         'answered': 'This page was answered by the node', 'told': 'What the gateway said of you',
         'unknown': 'Your cart cannot be read at the moment. It is not lost: please try again.',
         'nobody': 'nothing: you are not signed in',
+        'missed': 'That did not get into your cart: your visit had ended, or your browser refuses cookies. '
+                  'Please try again.',
     },
     'zh-CN': {
         'title': '双节点小店', 'kettle': '水壶', 'lantern': '提灯', 'compass': '指南针', 'blanket': '毛毯',
         'add': '加入购物车', 'more': '加一件', 'fewer': '减一件', 'cart': '购物车', 'empty': '还没有商品。',
-        'total': '合计', 'hello': '您好', 'guest': '访客', 'sign_in': '登录', 'register': '注册', 'sign_out': '退出',
-        'account': '账户', 'answered': '此页面由以下节点提供：', 'told': '网关告知的身份信息',
+        'total': '合计', 'hello': '您好，', 'guest': '访客', 'sign_in': '登录', 'register': '注册',
+        'sign_out': '退出登录', 'account': '账户', 'answered': '此页面由以下节点提供：', 'told': '网关告知的身份信息',
         'unknown': '暂时无法读取购物车，内容不会丢失，请稍后再试。', 'nobody': '无：您尚未登录',
+        'missed': '未能加入购物车：您的访问已过期，或浏览器拒绝了 Cookie。请再试一次。',
     },
 }
 
@@ -56,7 +59,8 @@ class Visitor:
         self.session = headers.get('Latchkey-Session', '')
         # What the visitor showed: the gateway sees it again when we ask it for the session of this visitor.
         self.credential = {k: headers[k] for k in ('Cookie', 'Authorization', 'User-Agent') if headers[k]}
-        self.language = language_of(headers.get('Accept-Language', ''))
+        self.language = (language_chosen(headers.get('Cookie', '')) or
+                         language_of(headers.get('Accept-Language', '')))
 
 
 class Unavailable(Exception):
@@ -64,7 +68,7 @@ class Unavailable(Exception):
 
 
 class NoSession(Exception):
-    """This visitor has none yet that we could keep the cart in."""
+    """This visitor has none that we could keep the cart in."""
 
 
 class Cart:
@@ -120,6 +124,15 @@ def clean(cart):
     return {i: n for i, n in cart.items() if i in ITEMS and isinstance(n, int) and 0 < n <= MOST}
 
 
+def language_chosen(cookies):
+    """The language links of the gateway's pages leave this cookie: the shop follows."""
+    for cookie in cookies.split(';'):
+        name, _, value = cookie.strip().partition('=')
+        if name == 'latchkey_lang' and value in TEXTS:
+            return value
+    return None
+
+
 def language_of(accept_language):
     best, best_weight = 'en', 0.0
     for part in accept_language.split(','):
@@ -140,8 +153,8 @@ def form(action, item, label, text):
             f'<button aria-label="{escape(label)}">{escape(text)}</button></form>')
 
 
-def page(visitor, node, items):
-    """The whole page; ITEMS is None when the cart could not be read."""
+def page(visitor, node, items, missed=False):
+    """The whole page; ITEMS is None when the cart could not be read, MISSED says that an item did not get into it."""
     t = TEXTS[visitor.language]
     goods = ''.join(f'<li><h2>{t[i]}</h2><p class="price">€ {price}</p>'
                     f'{form("add", i, t["add"] + ": " + t[i], t["add"])}</li>' for i, price in ITEMS.items())
@@ -154,8 +167,11 @@ def page(visitor, node, items):
         total = sum(n * ITEMS[i] for i, n in items.items())
         cart = (f'<table>{rows}<tfoot><tr><th scope="row">{t["total"]}</th><td></td>'
                 f'<td class="price">€ {total}</td></tr></tfoot></table>')
+    if missed and items is not None:
+        cart = f'<p role="alert" class="problem">{t["missed"]}</p>' + cart
     if visitor.user:
-        links = f'<a href="/auth/account">{t["account"]}</a> <a href="/auth/logout">{t["sign_out"]}</a>'
+        links = (f'<a href="/auth/account">{t["account"]}</a> '
+                 f'<a href="/auth/logout?return=/">{t["sign_out"]}</a>')
         told = ''.join(f'<dt>{k}</dt><dd>{escape(v) or "–"}</dd>' for k, v in (
             ('Remote-User', visitor.user), ('Remote-Name', visitor.name),
             ('Remote-Groups', ', '.join(visitor.groups)), ('Latchkey-Session', visitor.session)))
@@ -164,24 +180,27 @@ def page(visitor, node, items):
                  f'<a href="/auth/register?return=/">{t["register"]}</a>')
         told = f'<dt>Remote-User</dt><dd>{t["nobody"]}</dd>'
     return PAGE.substitute(
-        lang=visitor.language, title=t['title'], hello=t['hello'], who=escape(visitor.name or t['guest']), links=links,
-        goods=goods, cart_title=t['cart'], cart=cart, told_title=t['told'], told=told, answered=t['answered'],
-        node=escape(node))
+        lang=visitor.language, title=t['title'], hello=t['hello'], who=escape(visitor.name or t['guest']),
+        account=t['account'], links=links, goods=goods, cart_title=t['cart'], cart=cart, told_title=t['told'],
+        told=told, answered=t['answered'], node=escape(node))
 
 
 class Shop(BaseHTTPRequestHandler):
     timeout, node, gateway = 30, None, None
 
     def do_GET(self):
-        path, visitor = self.path.partition('?')[0], Visitor(self.headers)
-        if path == '/':
+        (path, _, query), visitor = self.path.partition('?'), Visitor(self.headers)
+        if path == '/' and query == 'missed' and not visitor.session:  # this gateway gives sessions at login only
+            self.answer(303, 'text/plain', b'', [('Location', '/auth/login?return=/')])
+        elif path == '/':
             try:
                 items = Cart(self.gateway, visitor).read()
             except Unavailable as error:
                 items = None
                 self.complain(error)
-            self.answer(200 if items is not None else 503, 'text/html; charset=utf-8',
-                        page(visitor, self.node, items).encode(), [('Content-Language', visitor.language)])
+            body = page(visitor, self.node, items, query == 'missed').encode()
+            self.answer(200 if items is not None else 503, 'text/html; charset=utf-8', body,
+                        [('Content-Language', visitor.language)])
         elif path == '/shop.css':
             self.answer(200, 'text/css; charset=utf-8', STYLE, cache='max-age=300')
         elif path == '/api/whoami':
@@ -193,7 +212,7 @@ class Shop(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self):
-        path, _, query = self.path.partition('?')
+        path = self.path.partition('?')[0]
         count = {'/cart/add': 1, '/cart/remove': -1}.get(path)
         length = self.headers.get('Content-Length', '')
         if count is None:
@@ -203,20 +222,14 @@ class Shop(BaseHTTPRequestHandler):
         item = parse_qs(self.rfile.read(int(length)).decode('utf-8', 'replace')).get('item', [''])[0]
         if item not in ITEMS:
             return self.answer(422, 'text/plain; charset=utf-8', b'There is no such item.\n')
-        visitor = Visitor(self.headers)
         try:
-            Cart(self.gateway, visitor).add(item, count)
+            Cart(self.gateway, Visitor(self.headers)).add(item, count)
         except Unavailable as error:
             self.complain(error)
             return self.answer(503, 'text/plain; charset=utf-8', b'The cart could not be changed. Please try again.\n',
                                [('Retry-After', '1')])
-        except NoSession:
-            if not visitor.session:  # this gateway gives sessions at login only
-                return self.answer(303, 'text/plain', b'', [('Location', '/auth/login?return=/')])
-            if query == 'again':
-                return self.answer(400, 'text/plain; charset=utf-8', b'The cart needs a cookie.\n')
-            # It is giving one right now, with this answer. 307: the browser sends the form again, with its cookie.
-            return self.answer(307, 'text/plain', b'', [('Location', path + '?again')])
+        except NoSession:  # the page that tells so brings the next session along
+            return self.answer(303, 'text/plain', b'', [('Location', '/?missed')])
         return self.answer(303, 'text/plain', b'', [('Location', '/')])
 
     def answer(self, status, kind, body, headers=(), cache='no-store'):
