@@ -4,7 +4,7 @@
  */
 #include "service/call.h"
 
-/* "line 3, column 7: ..." for people; line and column are members of the document as well. */
+/* The note says "line 3, column 7: ..." for people; line and column are members of the document as well. */
 bool lk__body_is_json(lk__call *c)
 {
     lk_json_place place = {0};
@@ -12,9 +12,7 @@ bool lk__body_is_json(lk__call *c)
     lk_status status = lk_json_check(c->req->body, &place, &note);
     if (status == LK_OK)
         return true;
-    lk_buf detail = lk__arena_buf(c->arena, sizeof(note.text) + 64);
-    if (status == LK_REFUSED)
-        lk_buf_add_printf(&detail, "line %u, column %u: ", place.line, place.column);
+    lk_buf detail = lk__arena_buf(c->arena, sizeof(note.text));
     lk_buf_add_text(&detail, note.text[0] == '\0' ? "this is no JSON document latchkey reads" : note.text);
     lk__answer_malformed(c, status == LK_REFUSED ? &place : NULL, lk_buf_view(&detail));
     return false;
