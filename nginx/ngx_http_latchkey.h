@@ -230,6 +230,7 @@ void ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req);
 
 /* ngx_http_latchkey_gate.c: the decision */
 ngx_int_t ngx_http_latchkey_gate(ngx_http_request_t *r);
+ngx_uint_t ngx_http_latchkey_changes_state(ngx_http_request_t *r);
 
 /* ngx_http_latchkey_refuse.c: what a refused visitor is told */
 ngx_int_t ngx_http_latchkey_refuse(ngx_http_request_t *r,

@@ -74,6 +74,17 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 
     if (!llcf->api) {
         ngx_http_latchkey_guard_cookie(r);
+
+        /* the same request may get another answer from another page */
+
+        if (llcf->csrf && llcf->rule->rule.mode != LK_MODE_OFF
+            && ngx_http_latchkey_changes_state(r)
+            && ngx_http_latchkey_push_header(r, "Vary",
+                                             "Origin, Sec-Fetch-Site", 22)
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
     }
 
     ctx = ngx_http_latchkey_ctx(r);

@@ -9,7 +9,6 @@ static ngx_int_t ngx_http_latchkey_reuse(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf);
 static ngx_int_t ngx_http_latchkey_check(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id);
-static ngx_uint_t ngx_http_latchkey_changes_state(ngx_http_request_t *r);
 static void ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
     const lk_presented *presented, lk_identity *id);
 static ngx_int_t ngx_http_latchkey_allow(ngx_http_request_t *r,
@@ -159,7 +158,7 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
 /* A WebSocket handshake is a GET that browsers send across sites with cookies
  * and without asking (RFC 6455 section 10.2): its Origin matters as that of a
  * POST does. */
-static ngx_uint_t
+ngx_uint_t
 ngx_http_latchkey_changes_state(ngx_http_request_t *r)
 {
     if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_OPTIONS
