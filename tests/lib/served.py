@@ -3,8 +3,11 @@
 import http.client
 import json
 import os
+import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -67,9 +70,11 @@ class Answer:
 
 class Served:
     """`latchkey serve` on a free port, in a directory of its own, with the echo application behind it."""
+    scheme = "http"
 
     def __init__(self, *options, directory=None):
         self.port = free_port()
+        self.owns_directory = directory is None
         self.directory = Path(directory or tempfile.mkdtemp(prefix="latchkey-served-"))
         self.application = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
         threading.Thread(target=self.application.serve_forever, daemon=True).start()
@@ -93,6 +98,13 @@ class Served:
             time.sleep(0.05)
         raise AssertionError("not ready:\n" + (self.directory / "serve.log").read_text())
 
+    @property
+    def origin(self):
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
     def call(self, method, path, body=None, headers=None, cookie=None, bearer=None, raw=None):
         """BODY is sent as JSON, RAW as it is."""
         fields = dict(headers or {})
@@ -104,7 +116,7 @@ class Served:
             fields["Cookie"] = cookie
         if bearer:
             fields["Authorization"] = "Bearer " + bearer
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self.connection()
         try:
             connection.request(method, path, data, fields)
             return Answer(connection.getresponse())
@@ -132,6 +144,45 @@ class Served:
         self.log.close()
 
     def close(self):
+        """Stop, and leave nothing behind: the table alone takes 64 MiB of /dev/shm."""
         self.stop()
         self.application.shutdown()
         self.application.server_close()
+        Path(self.setting("latchkey_memory").split()[0].strip('"')).unlink(missing_ok=True)
+        if self.owns_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def setting(self, name):
+        """What latchkey.conf says of NAME."""
+        text = (self.directory / "latchkey.conf").read_text()
+        return re.search(rf"^{name}\s+(.*);$", text, re.M).group(1)
+
+    def restart(self, server="", **settings):
+        """Start again with other settings (`throttle="account=3/5s"` for latchkey_throttle) and with SERVER, more lines
+        for the server block of nginx.conf."""
+        self.stop()
+        conf, nginx = self.directory / "latchkey.conf", self.directory / "nginx.conf"
+        text = conf.read_text()
+        for name, value in settings.items():
+            text = re.sub(rf"^latchkey_{name}\s.*;\n", "", text, flags=re.M) + f"latchkey_{name} {value};\n"
+        conf.write_text(text)
+        nginx.write_text(nginx.read_text().replace("        location / {", server + "\n        location / {", 1))
+        if "--keep" not in self.options:
+            self.options += ("--keep",)
+        self.start()
+
+
+class ServedOverTls(Served):
+    """The same behind TLS, with a certificate made for it and checked by nobody."""
+    scheme = "https"
+
+    def __init__(self, directory):
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+                       capture_output=True, check=True)
+        super().__init__("--tls", certificate, key, directory=directory / "served")
+
+    def connection(self):
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30,
+                                           context=ssl._create_unverified_context())
