@@ -19,8 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def steps(build, sanitized):
     """Name, command, environment. Ordered from quick to slow."""
-    python = ["/usr/bin/python3", "-m", "pytest", "-q", "-x" if os.environ.get("LATCHKEY_FAIL_FAST") else "-q",
-              "-p", "no:cacheprovider"]
+    python = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     san = {"LATCHKEY_BUILD": str(sanitized)}
     rel = {"LATCHKEY_BUILD": str(build)}
     return [
