@@ -137,8 +137,8 @@ static lk_status add_place(lk_buf *out, lk_view rest, lk_note *note)
     if (path_hides_something(path))
         return refuse(note, "its path has an escaped control character or begins with an escaped slash");
     add_path(out, path.len == 0 ? LK_VIEW("/") : path, start);
-    /* `/.//host` resolves to `//host`, which is another host once it stands alone in a Location field; `/%2e/%2f`
-     * resolves to `/%2f`, which is one once somebody decodes it. */
+    /* `/.//host` resolves to `//host`, which is another host once it stands alone in a Location field;
+     * `/%2e/%2f` resolves to `/%2f`, which is one once somebody decodes it. */
     lk_view resolved = lk_view_make(out->p + start, out->len - start);
     if ((resolved.len >= 2 && resolved.p[1] == '/') || path_hides_something(resolved)) {
         out->len = start;

@@ -4,7 +4,9 @@
  *
  * Writers of different fields never meet: each field is an operation of its own on the newest record. Writers
  * of different members of one field do: the field is merged and written back only if it is still what was
- * read (LK_OP_COMPARE_SET); who comes second reads again. Nothing acknowledged is lost.
+ * read (LK_OP_COMPARE_SET); who comes second reads again. Nothing acknowledged is lost. Inside this process
+ * such writers of one session take turns, or the slowest of many would never get through; so a second attempt
+ * is for other processes.
  */
 #include "service/call.h"
 #include "service/merge.h"
@@ -14,8 +16,8 @@
 
 #include <time.h>
 
-#define TRIES 100 /* rounds against other writers of the same field; each round one of them gets through */
-#define PATIENT_TRIES 4
+#define TRIES 100      /* rounds against other processes; in each of them one writer gets through */
+#define EAGER_TRIES 10 /* without waiting: the fresh read is the best chance there is */
 
 /* The session as it is now, with the memory it lives in. */
 typedef struct current {
@@ -127,15 +129,25 @@ static void answer_full(lk__call *c, const current *now, const lk_op *ops, size_
         lk__answer_unavailable(c);
 }
 
-/* Let other writers of the same field through. The longer it takes, the longer and the less alike the
- * waits, so that writers in step fall out of it. */
+/* After many rounds fall out of step with whoever keeps being faster. */
 static void step_aside(lk__call *c, int try)
 {
     uint8_t random = 0;
-    if (try < PATIENT_TRIES || lk_random(c->s->env, &random, 1) != LK_OK)
+    if (try < EAGER_TRIES || lk_random(c->s->env, &random, 1) != LK_OK)
         return;
-    struct timespec wait = {.tv_nsec = (long)(50000 + random * 200 * (try < 50 ? try : 50)) };
+    struct timespec wait = {.tv_nsec = (long)random * 4000};
     (void)nanosleep(&wait, NULL);
+}
+
+/* Is a member of PATCH merged into what is there? */
+static bool merges(lk_view patch)
+{
+    lk_json_item item;
+    for (size_t at = 0; lk_json_next(patch, &at, &item);) {
+        if (item.type == LK_JSON_OBJECT)
+            return true;
+    }
+    return false;
 }
 
 /* One attempt: read, merge, write if nothing it was merged into has changed. LK_REFUSED: somebody was faster,
@@ -179,6 +191,23 @@ static lk_status attempt(lk__call *c, current *now, lk_view if_match)
     else
         answer_lost(c, status);
     lk__arena_free(scratch);
+    return status;
+}
+
+static lk_status write_in_turn(lk__call *c, current *now, lk_view if_match)
+{
+    lk_status status = LK_REFUSED;
+    pthread_mutex_t *turn = &c->s->stripes[c->id->key.bytes[0] % LK_SERVICE_STRIPES];
+    bool take_turns = merges(c->req->body);
+    if (take_turns)
+        pthread_mutex_lock(turn);
+    for (int try = 0; try < TRIES && status == LK_REFUSED; try++) {
+        status = attempt(c, now, if_match);
+        if (status == LK_REFUSED)
+            step_aside(c, try);
+    }
+    if (take_turns)
+        pthread_mutex_unlock(turn);
     return status;
 }
 
@@ -277,11 +306,8 @@ void lk__data_patch(lk__call *c)
     lk_view if_match = c->id->has_session ? c->req->if_match : (lk_view){0};
     if (!c->id->has_session && (!may_begin(c) || !begin_session(c)))
         return;
-    for (int try = 0; try < TRIES; try++) {
-        if (attempt(c, &now, if_match) != LK_REFUSED)
-            return;
-        step_aside(c, try);
-    }
+    if (write_in_turn(c, &now, if_match) != LK_REFUSED)
+        return;
     lk__answer_retry_after(c, 1);
     lk__answer_problem(c, LK_PROBLEM_CONFLICT, LK_VIEW("nothing was changed; send the patch again"));
 }

@@ -708,8 +708,11 @@ static void *write_all(void *context)
         char body[128];
         snprintf(body, sizeof(body), "{\"own%d\":%d,\"all\":{\"w%d\":{\"n%d\":%d}}}", me->number, i,
                  me->number, i, i);
-        if (ask(&shop, me->c, (sent){.method = "PATCH", .path = "/auth/session/data", .json = body}) == 200)
+        int status = ask(&shop, me->c, (sent){.method = "PATCH", .path = "/auth/session/data", .json = body});
+        if (status == 200)
             me->acknowledged++;
+        else
+            printf("writer %d, write %d: %d %s\n", me->number, i, status, member_of(me->c, "reason"));
     }
     return NULL;
 }
