@@ -4,6 +4,7 @@
  * instructions of each operation. What was acknowledged is there, what is there is whole, every lock can be
  * had, nothing leaks.
  */
+#include "shm/table_inner.h"
 #include "table_check.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -264,6 +265,45 @@ static void table_is_whole_after_240_kills_of_writers(void **state)
     lk_table_close(s.t);
 }
 
+/* --- a count, when the writer is killed next to it
+ * ---------------------------------------------------------- */
+
+/* In a child that then dies with the stripe: what lk__stripe_insert (REMOVE: lk__stripe_remove) does, up to
+ * the slot and, if DONE, with it; the count is not reached. */
+static void die_inside(lk_table *t, bool remove, bool done)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        lk__stripe *s = lk__stripe_lock(t, 0);
+        _Atomic uint64_t *slot = &t->index.buckets[0].slot[2];
+        uint64_t word = 12345; /* of no hash that is looked for */
+        atomic_store(slot, remove != done ? word : 0);
+        atomic_store(&s->held[LK_ENTRY_TOKEN], 99); /* whatever it says: what counts is what it was before */
+        atomic_store(&s->intent_held, 7);
+        atomic_store(&s->intent_slot, 3);
+        atomic_store(&s->intent_word, word);
+        atomic_store(&s->intent, (remove ? 0x200u : 0x100u) | LK_ENTRY_TOKEN);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void count_is_settled_after_the_slot_when_its_writer_died(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        bool remove = i / 2 == 1, done = i % 2 == 1;
+        lk_table *t = check_open(lk_env_system(), LK_TABLE_SIZE_MIN);
+        die_inside(t, remove, done);
+        lk__stripe_unlock(lk__stripe_lock(t, 0));
+        assert_int_equal(lk_table_held(t, LK_ENTRY_TOKEN), !done ? 7 : remove ? 6 : 8);
+        assert_int_equal(atomic_load(&t->stripes[0].intent), 0);
+        lk_table_close(t);
+    }
+}
+
 /* --- one operation, killed after every so many instructions --------------------------------------------- */
 
 #define BASE_KEYS 12u
@@ -474,6 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_whole_after_240_kills_of_writers),
+        cmocka_unit_test(count_is_settled_after_the_slot_when_its_writer_died),
         cmocka_unit_test(any_operation_may_be_killed_after_any_instruction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
