@@ -242,7 +242,6 @@ static void prepare(const char *dir)
                          .issuer = LK_VIEW("latchkey"),
                          .audience = LK_VIEW("latchkey"),
                          .id = LK_VIEW("p0X2mF7sJq8a1ZcV"),
-                         .params = LK_VIEW("name=alice,realm=shop,roles=editor staff,sid=QUFBQUFBQUFBQUFB"),
                          .has_session = true,
                          .issued_s = now_s,
                          .auth_s = now_s,

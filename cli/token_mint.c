@@ -140,37 +140,33 @@ static int choose_ids(const cli *c, minting *m)
     return CLI_YES;
 }
 
-static void add_param(minting *m, const char *name, lk_view value)
-{
-    if (value.len == 0) {
-        return;
-    }
-    lk_buf_add_printf(&m->params, "%s%s=", m->params.len > 0 ? "," : "", name);
-    lk_buf_add(&m->params, value);
-}
-
-/* A comma inside a value would be read back as the start of the next parameter. */
 static int take_params(const cli *c, minting *m)
 {
     const char *text;
     for (size_t at = 0; (text = cli_next(c, "param", &at)) != NULL;) {
-        const char *equals = strchr(text, '=');
-        if (equals == NULL || equals == text || strchr(text, ',') != NULL) {
-            return cli_wrong(c, "--param %s: expected NAME=VALUE without commas", text);
+        lk_view all = lk_view_of(text);
+        size_t equals = lk_view_find(all, '=');
+        if (equals == all.len) {
+            return cli_wrong(c, "--param %s: expected NAME=VALUE", text);
         }
-        lk_buf_add_text(&m->params, m->params.len > 0 ? "," : "");
-        lk_buf_add_text(&m->params, text);
-    }
-    add_param(m, "name", m->claims.name);
-    add_param(m, "realm", m->claims.realm);
-    add_param(m, "roles", m->claims.roles);
-    add_param(m, "scope", m->claims.scope);
-    if (m->claims.has_session) {
-        add_param(m, "sid", lk_view_of(m->public_id));
-        lk_buf_add_printf(&m->params, ",ms=%u", m->claims.issued_ms);
+        lk_status status = lk_token_param_add(lk_view_part(all, 0, equals),
+                                              lk_view_part(all, equals + 1, all.len), &m->params);
+        if (status == LK_FULL) {
+            return cli_wrong(c, "the parameters are too long");
+        }
+        if (status != LK_OK) {
+            return cli_wrong(c,
+                             "--param %s: a name is letters, digits, '-', '_' and '.'; gen, ms, name, realm, "
+                             "roles, scope and sid are kept for what has its own option or is put in anyway",
+                             text);
+        }
     }
     m->claims.params = lk_buf_view(&m->params);
-    return m->params.full ? cli_wrong(c, "the parameters are too long") : CLI_YES;
+    if (!m->claims.has_session) {
+        m->claims.issued_ms =
+            0; /* they tell sessions of one second apart; without one they only make it longer */
+    }
+    return CLI_YES;
 }
 
 static int choose_jwt(const cli *c, const cli_place *place, minting *m)

@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-#define LK_CREDENTIAL_MAX 8192 /* bytes; checked before anything is split */
+#define LK_CREDENTIAL_MAX 8192                 /* bytes; checked before anything is split */
+#define LK_SCRATCH_MAX (2 * LK_CREDENTIAL_MAX) /* no check needs more scratch; ordinary tokens need 1 KiB */
 
 typedef enum lk_kind { LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT, LK_KIND_COUNT } lk_kind;
 const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt" */
@@ -37,7 +38,7 @@ typedef struct lk_claims {
     lk_view issuer;
     lk_view audience; /* space-separated list of all audiences */
     lk_view id;       /* jti */
-    lk_view params;   /* simple token: "name=value,name=value", decoded */
+    lk_view params;   /* simple token: "name=value,name=value", all of them; see lk_token_param */
     lk_view kid;
     bool has_session;
     lk_session_key session; /* sid */
@@ -72,14 +73,23 @@ LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_s
 
 /* --- token: uid.time.expires[.params].kid.sign
  * ------------------------------------------------------------------ */
-/* Mint with the active HS256 key. Uses claims user, issued_s, expires_s, params (may be empty). LK_OK,
- * LK_REFUSED (bad params), LK_FULL, LK_FAULT. Format: docs/formats/token.md */
+/* Mint with the active HS256 key. Uses claims user, issued_s, issued_ms, expires_s; name, realm, roles,
+ * scope, session and generation become the parameters name, realm, roles, scope, sid, gen (and ms); params
+ * holds any others, which lk_token_param_add puts together. LK_OK; LK_REFUSED (no user, bad times, a text
+ * that is not fit to be shown, a bad or kept name in params); LK_FULL; LK_FAULT. Format:
+ * docs/formats/token.md */
 LK_CHECKED lk_status lk_token_mint(const lk_keyring *ring, const lk_claims *claims, lk_buf *out);
-/* Signature first, then times. LK_OK; LK_REFUSED or LK_STALE with *why. SCRATCH receives decoded texts. No
- * allocation. Params realm, roles, scope, sid, gen, name fill the claims of that name. */
+/* Signature first, then times. LK_OK; LK_REFUSED or LK_STALE with *why; LK_FULL when SCRATCH is too small
+ * (LK_SCRATCH_MAX never is); LK_FAULT. SCRATCH receives decoded texts. *out is filled on LK_OK and LK_STALE.
+ * No allocation. */
 LK_CHECKED lk_status lk_token_check(const lk_keyring *ring, lk_view text, const lk_expect *expect,
                                     lk_buf *scratch, lk_claims *out, lk_reason *why);
-/* One fixed parameter by name from claims->params. */
+/* Append one parameter to PARAMS, with the comma before it and VALUE escaped, so that no value can bring
+ * another parameter along. LK_OK; LK_REFUSED for a bad name, one that stands for a claim, or a value with
+ * control characters; LK_FULL. */
+LK_CHECKED lk_status lk_token_param_add(lk_view name, lk_view value, lk_buf *params);
+/* One fixed parameter by name from claims->params, as it is written there: a comma in it is %2C, a percent
+ * sign %25. LK_OK or LK_MISS. */
 LK_CHECKED lk_status lk_token_param(lk_view params, lk_view name, lk_view *value);
 
 /* --- jwt

@@ -5,10 +5,14 @@
 #include "credential/params.h"
 #include "credential/shape.h"
 #include <latchkey/base64url.h>
+#include <stddef.h>
 
 typedef struct param {
-    lk_view name, value;
+    lk_view name, value; /* the value as it is written, escapes in it */
 } param;
+
+/* --- One parameter ---------------------------------------------------------------------------------------
+ */
 
 static bool is_name(lk_view name)
 {
@@ -24,6 +28,61 @@ static bool is_name(lk_view name)
     return true;
 }
 
+static void escape(lk_view value, lk_buf *out)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.p[i] == ',')
+            lk_buf_add_text(out, "%2C");
+        else if (value.p[i] == '%')
+            lk_buf_add_text(out, "%25");
+        else
+            lk_buf_add_byte(out, value.p[i]);
+    }
+}
+
+/* The character the escape at the front of V stands for, or 0 when it is none of the two. */
+static uint8_t escaped(lk_view v)
+{
+    lk_view escape_text = lk_view_part(v, 0, 3);
+
+    if (lk_view_equal(escape_text, LK_VIEW("%2C")))
+        return ',';
+    return lk_view_equal(escape_text, LK_VIEW("%25")) ? '%' : 0;
+}
+
+/* Is VALUE fit to be shown, and is every % in it the beginning of an escape? */
+static bool is_value(lk_view value)
+{
+    if (!lk__is_clean_text(value))
+        return false;
+    for (size_t at = lk_view_find(value, '%'); at < value.len; at = lk_view_find(value, '%')) {
+        value = lk_view_part(value, at, value.len);
+        if (escaped(value) == 0)
+            return false;
+        value = lk_view_part(value, 3, value.len);
+    }
+    return true;
+}
+
+/* The text VALUE stands for: VALUE itself, or a copy in SCRATCH when there are escapes in it. LK_OK; LK_FULL.
+ */
+static lk_status unescape(lk_view value, lk_buf *scratch, lk_view *out)
+{
+    size_t start = scratch->len;
+
+    *out = value;
+    if (lk_view_find(value, '%') == value.len)
+        return LK_OK;
+    while (value.len > 0) {
+        uint8_t c = value.p[0] == '%' ? escaped(value) : value.p[0];
+
+        lk_buf_add_byte(scratch, c);
+        value = lk_view_part(value, value.p[0] == '%' ? 3 : 1, value.len);
+    }
+    *out = lk_view_make(scratch->p + start, scratch->len - start);
+    return lk_buf_status(scratch);
+}
+
 /* Take `name=value` and the comma behind it off *REST, which is not empty. The value goes up to the comma,
  * and may hold further equals signs. LK_OK; LK_REFUSED. */
 static lk_status take_param(lk_view *rest, param *out)
@@ -37,7 +96,7 @@ static lk_status take_param(lk_view *rest, param *out)
     out->name = lk_view_part(one, 0, equals);
     out->value = lk_view_part(one, equals + 1, one.len);
     /* A comma at the end would be a second spelling. */
-    if (!is_name(out->name) || !lk__is_clean_text(out->value) || end + 1 == rest->len)
+    if (!is_name(out->name) || !is_value(out->value) || end + 1 == rest->len)
         return LK_REFUSED;
     *rest = lk_view_part(*rest, end + 1, rest->len);
     return LK_OK;
@@ -53,47 +112,16 @@ static bool comes_before(lk_view a, lk_view b)
     return a.len < b.len;
 }
 
-/* Put P in its place among N sorted ones. LK_REFUSED when its name is there already. */
-static lk_status insert(param *sorted, size_t n, param p)
-{
-    size_t at = n;
-
-    while (at > 0 && comes_before(p.name, sorted[at - 1].name)) {
-        sorted[at] = sorted[at - 1];
-        at--;
-    }
-    sorted[at] = p;
-    return at > 0 && lk_view_equal(sorted[at - 1].name, p.name) ? LK_REFUSED : LK_OK;
-}
-
-lk_status lk__params_sort(lk_view params, lk_buf *out)
-{
-    param sorted[LK__PARAMS_COUNT_MAX];
-    lk_claims known = {0};
-    size_t n = 0, start = out->len;
-
-    while (params.len > 0) {
-        param p;
-
-        if (n == LK__PARAMS_COUNT_MAX || take_param(&params, &p) != LK_OK || insert(sorted, n, p) != LK_OK)
-            return LK_REFUSED;
-        n++;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            lk_buf_add_byte(out, ',');
-        lk_buf_add(out, sorted[i].name);
-        lk_buf_add_byte(out, '=');
-        lk_buf_add(out, sorted[i].value);
-    }
-    if (out->full)
-        return LK_FULL;
-    /* What the check would refuse is not signed. */
-    return lk__params_read(lk_view_make(out->p + start, out->len - start), &known);
-}
-
 /* --- Parameters that are claims --------------------------------------------------------------------------
  */
+
+typedef struct kept_name {
+    lk_view name;
+    size_t text; /* where the text is in lk_claims; for the others: */
+    lk_status (*read)(lk_view value, lk_claims *out);
+    void (*write)(const lk_claims *claims,
+                  lk_buf *out); /* nothing is written for a claim that is not there */
+} kept_name;
 
 static lk_status read_session(lk_view value, lk_claims *out)
 {
@@ -103,6 +131,12 @@ static lk_status read_session(lk_view value, lk_claims *out)
         return LK_REFUSED;
     out->has_session = true;
     return LK_OK;
+}
+
+static void write_session(const lk_claims *c, lk_buf *out)
+{
+    if (c->has_session)
+        lk_base64url_encode(lk_view_make(c->session.bytes, LK_SESSION_KEY_LEN), out);
 }
 
 static lk_status read_generation(lk_view value, lk_claims *out)
@@ -115,6 +149,12 @@ static lk_status read_generation(lk_view value, lk_claims *out)
     return LK_OK;
 }
 
+static void write_generation(const lk_claims *c, lk_buf *out)
+{
+    if (c->generation != 0)
+        lk_buf_add_i64(out, c->generation);
+}
+
 static lk_status read_milliseconds(lk_view value, lk_claims *out)
 {
     int64_t number;
@@ -125,39 +165,69 @@ static lk_status read_milliseconds(lk_view value, lk_claims *out)
     return LK_OK;
 }
 
-static lk_status read_param(const param *p, lk_claims *out)
+static void write_milliseconds(const lk_claims *c, lk_buf *out)
 {
-    if (lk_view_equal(p->name, LK_VIEW("realm")))
-        out->realm = p->value;
-    else if (lk_view_equal(p->name, LK_VIEW("roles")))
-        out->roles = p->value;
-    else if (lk_view_equal(p->name, LK_VIEW("scope")))
-        out->scope = p->value;
-    else if (lk_view_equal(p->name, LK_VIEW("name")))
-        out->name = p->value;
-    else if (lk_view_equal(p->name, LK_VIEW("sid")))
-        return read_session(p->value, out);
-    else if (lk_view_equal(p->name, LK_VIEW("gen")))
-        return read_generation(p->value, out);
-    else if (lk_view_equal(p->name, LK_VIEW("ms")))
-        return read_milliseconds(p->value, out);
-    return LK_OK;
+    if (c->issued_ms != 0)
+        lk_buf_add_i64(out, c->issued_ms);
 }
 
-lk_status lk__params_read(lk_view params, lk_claims *out)
+#define NAME(text)                                                                                           \
+    {                                                                                                        \
+        (const uint8_t *)(text), sizeof(text) - 1                                                            \
+    }
+#define TEXT(member) offsetof(lk_claims, member), NULL, NULL
+
+static const kept_name kept[] = {
+    {NAME("gen"), 0, read_generation, write_generation},
+    {NAME("ms"), 0, read_milliseconds, write_milliseconds},
+    {NAME("name"), TEXT(name)},
+    {NAME("realm"), TEXT(realm)},
+    {NAME("roles"), TEXT(roles)},
+    {NAME("scope"), TEXT(scope)},
+    {NAME("sid"), 0, read_session, write_session},
+};
+
+#define KEPT (sizeof(kept) / sizeof(kept[0]))
+
+/* NULL when NAME is free for any use. */
+static const kept_name *find_kept(lk_view name)
 {
+    for (size_t i = 0; i < KEPT; i++) {
+        if (lk_view_equal(name, kept[i].name))
+            return &kept[i];
+    }
+    return NULL;
+}
+
+/* --- Reading ---------------------------------------------------------------------------------------------
+ */
+
+static lk_status read_param(const param *p, lk_buf *scratch, lk_claims *out)
+{
+    const kept_name *k = find_kept(p->name);
+
+    if (k == NULL)
+        return LK_OK;
+    if (k->read != NULL)
+        return k->read(p->value, out);
+    return unescape(p->value, scratch, (lk_view *)(void *)((uint8_t *)out + k->text));
+}
+
+lk_status lk__params_read(lk_view params, lk_buf *scratch, lk_claims *out)
+{
+    lk_status status = LK_OK;
     lk_view before = {0};
     size_t n = 0;
 
-    while (params.len > 0) {
+    while (status == LK_OK && params.len > 0) {
         param p;
 
-        if (n++ == LK__PARAMS_COUNT_MAX || take_param(&params, &p) != LK_OK ||
-            !comes_before(before, p.name) || read_param(&p, out) != LK_OK)
+        if (n++ == LK__PARAMS_COUNT_MAX || take_param(&params, &p) != LK_OK || !comes_before(before, p.name))
             return LK_REFUSED;
+        status = read_param(&p, scratch, out);
         before = p.name;
     }
-    return LK_OK;
+    return status;
 }
 
 lk_status lk_token_param(lk_view params, lk_view name, lk_view *value)
@@ -172,4 +242,94 @@ lk_status lk_token_param(lk_view params, lk_view name, lk_view *value)
         }
     }
     return LK_MISS;
+}
+
+/* --- Writing ---------------------------------------------------------------------------------------------
+ */
+
+typedef struct sorted {
+    param params[LK__PARAMS_COUNT_MAX];
+    size_t n;
+    lk_buf text; /* of the values that are written here */
+    uint8_t memory[LK__PARAMS_MAX];
+} sorted;
+
+/* LK_REFUSED when there are too many, or the name is there already. */
+static lk_status insert(sorted *s, param p)
+{
+    size_t at = s->n;
+
+    if (s->n == LK__PARAMS_COUNT_MAX)
+        return LK_REFUSED;
+    while (at > 0 && comes_before(p.name, s->params[at - 1].name)) {
+        s->params[at] = s->params[at - 1];
+        at--;
+    }
+    s->params[at] = p;
+    s->n++;
+    return at > 0 && lk_view_equal(s->params[at - 1].name, p.name) ? LK_REFUSED : LK_OK;
+}
+
+static lk_status insert_kept(sorted *s, const lk_claims *claims)
+{
+    for (size_t i = 0; i < KEPT; i++) {
+        size_t start = s->text.len;
+        lk_view value;
+
+        if (kept[i].write != NULL)
+            kept[i].write(claims, &s->text);
+        else
+            escape(*(const lk_view *)(const void *)((const uint8_t *)claims + kept[i].text), &s->text);
+        value = lk_view_make(s->memory + start, s->text.len - start);
+        if (s->text.full)
+            return LK_FULL;
+        if (!is_value(value) || (value.len > 0 && insert(s, (param){kept[i].name, value}) != LK_OK))
+            return LK_REFUSED;
+    }
+    return LK_OK;
+}
+
+static lk_status insert_others(sorted *s, lk_view params)
+{
+    while (params.len > 0) {
+        param p;
+
+        /* A name that stands for a claim is refused even where that claim is empty: who may choose parameters
+         * may not choose roles. */
+        if (take_param(&params, &p) != LK_OK || find_kept(p.name) != NULL || insert(s, p) != LK_OK)
+            return LK_REFUSED;
+    }
+    return LK_OK;
+}
+
+lk_status lk__params_write(const lk_claims *claims, lk_buf *out)
+{
+    sorted s;
+    lk_status status;
+
+    s.n = 0;
+    s.text = lk_buf_over(s.memory, sizeof(s.memory));
+    status = insert_kept(&s, claims);
+    if (status == LK_OK)
+        status = insert_others(&s, claims->params);
+    for (size_t i = 0; status == LK_OK && i < s.n; i++) {
+        if (i > 0)
+            lk_buf_add_byte(out, ',');
+        lk_buf_add(out, s.params[i].name);
+        lk_buf_add_byte(out, '=');
+        lk_buf_add(out, s.params[i].value);
+    }
+    return status == LK_OK ? lk_buf_status(out) : status;
+}
+
+lk_status lk_token_param_add(lk_view name, lk_view value, lk_buf *params)
+{
+    if (!is_name(name) || find_kept(name) != NULL || !lk__is_clean_text(value))
+        return LK_REFUSED;
+    if (params->len > 0)
+        lk_buf_add_byte(params, ',');
+    lk_buf_add(params, name);
+    lk_buf_add_byte(params, '=');
+    escape(value, params);
+    return lk_buf_status(params);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * params.h - the fixed parameters of a simple token: name=value,name=value. Private to src/credential.
+ *
+ * In a value a comma is written %2C and a percent sign %25, and nothing else is: no value can bring a
+ * parameter of its own along, and each value has one spelling. What a claim of lk_claims stands for has a
+ * name that is kept for it: gen, ms, name, realm, roles, scope, sid.
  */
 #ifndef LATCHKEY_CREDENTIAL_PARAMS_H
 #define LATCHKEY_CREDENTIAL_PARAMS_H
@@ -8,15 +12,16 @@
 #include <latchkey/credential.h>
 
 #define LK__PARAMS_MAX 4096 /* bytes of all parameters */
-#define LK__PARAMS_COUNT_MAX 32
+#define LK__PARAMS_COUNT_MAX 40
 #define LK__PARAM_NAME_MAX 32
 
-/* Append PARAMS in their one order to OUT. LK_OK; LK_REFUSED for a bad or repeated name, a value that is not
- * clean, more than LK__PARAMS_COUNT_MAX, or a known name with a value it cannot have; LK_FULL. */
-LK_CHECKED lk_status lk__params_sort(lk_view params, lk_buf *out);
+/* Append the parameters of a token for CLAIMS to OUT, in their one order: those its claims stand for, and
+ * those of CLAIMS->params. LK_OK; LK_REFUSED for a bad, repeated or kept name in CLAIMS->params, a value that
+ * is not fit to be shown, or too many of them; LK_FULL. */
+LK_CHECKED lk_status lk__params_write(const lk_claims *claims, lk_buf *out);
 
-/* Fill the claims that parameters stand for: realm, roles, scope, name, sid, gen. LK_OK; LK_REFUSED when
- * PARAMS is not in its one spelling or a value is not of its kind. */
-LK_CHECKED lk_status lk__params_read(lk_view params, lk_claims *out);
+/* Fill the claims that parameters stand for; texts that were escaped go to SCRATCH. LK_OK; LK_REFUSED when
+ * PARAMS is not in its one spelling or a value is not of its kind; LK_FULL. */
+LK_CHECKED lk_status lk__params_read(lk_view params, lk_buf *scratch, lk_claims *out);
 
 #endif

@@ -80,7 +80,7 @@ lk_status lk_token_mint(const lk_keyring *ring, const lk_claims *claims, lk_buf 
         return LK_FAULT;
     if (!can_be_said(claims))
         return LK_REFUSED;
-    status = lk__params_sort(claims->params, &params);
+    status = lk__params_write(claims, &params);
     if (status != LK_OK)
         return status;
     add_fields(claims, lk_buf_view(&params), lk_signer_kid(signer), out);
@@ -159,7 +159,7 @@ static lk_status read_fields(const lk_view *parts, size_t n, lk_buf *scratch, lk
     if (status == LK_OK && n == LK__TOKEN_PARTS_MAX)
         status = decode_text(parts[3], scratch, &out->params);
     if (status == LK_OK)
-        status = lk__params_read(out->params, out);
+        status = lk__params_read(out->params, scratch, out);
     return status;
 }
 

@@ -4,7 +4,6 @@
  */
 #include "guard/guard_internal.h"
 #include <latchkey/base64url.h>
-#include <stdio.h>
 #include <string.h>
 
 void lk_issued_wipe(lk_issued *issued)
@@ -86,24 +85,11 @@ static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
                        .expires_s = s->expires_s};
 }
 
-/* One parameter of a simple token, if there is something to say. Names come in order, as the format wants
- * them. */
-static void add_param(lk_buf *params, const char *name, lk_view value)
-{
-    if (value.len == 0)
-        return;
-    if (params->len > 0)
-        lk_buf_add_byte(params, ',');
-    lk_buf_add_text(params, name);
-    lk_buf_add_byte(params, '=');
-    lk_buf_add(params, value);
-}
-
 static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued *out)
 {
-    uint8_t random[12], memory[1024];
-    char public_id[LK_PUBLIC_ID_LEN + 1], id[LK_BASE64URL_LEN(12)], ms[8];
-    lk_buf id_buf = lk_buf_over(id, sizeof(id)), params = lk_buf_over(memory, sizeof(memory));
+    uint8_t random[12];
+    char id[LK_BASE64URL_LEN(12)];
+    lk_buf id_buf = lk_buf_over(id, sizeof(id));
     lk_buf text = lk_buf_over(out->text, sizeof(out->text) - 1);
     if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK)
         return LK_FAULT;
@@ -111,20 +97,9 @@ static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued 
     lk_claims claims = claims_of(s, kind, lk_buf_view(&id_buf));
     claims.issuer = lk_view_of(g->parts.settings->jwt_issuer);
     claims.audience = lk_view_of(g->parts.settings->jwt_audience);
-    lk_public_id_write(&s->key, public_id);
-    (void)snprintf(ms, sizeof(ms), "%u", s->issued_ms);
-    add_param(&params, "ms", lk_view_of(ms));
-    add_param(&params, "name", s->name);
-    add_param(&params, "realm", s->realm);
-    add_param(&params, "roles", s->roles);
-    add_param(&params, "scope", s->scope);
-    add_param(&params, "sid", lk_view_make(public_id, LK_PUBLIC_ID_LEN));
-    claims.params = lk_buf_view(&params);
-    lk_status status = lk_buf_status(&params);
-    if (status == LK_OK)
-        status = kind == LK_KIND_JWT
-                     ? lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg, &claims, LK_JWT_TYPE, &text)
-                     : lk_token_mint(g->parts.ring, &claims, &text);
+    lk_status status = kind == LK_KIND_JWT ? lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg, &claims,
+                                                         LK_JWT_TYPE, &text)
+                                           : lk_token_mint(g->parts.ring, &claims, &text);
     out->len = text.len;
     out->text[text.len] = '\0';
     return status;

@@ -195,6 +195,11 @@ static void second_spelling_is_refused_even_when_signed(void **state)
         "dQ.1.1800000900.Z2VuPTAx",            /* gen=01 */
         "dQ.1.1800000900.Z2VuPTQyOTQ5NjcyOTY", /* gen=4294967296 */
         "dQ.1.1800000900.c2lkPXNob3J0",        /* sid=short */
+        "dQ.1.1800000900.bXM9MTAwMA",          /* ms=1000 */
+        "dQ.1.1800000900.YT0l",                /* a=% */
+        "dQ.1.1800000900.YT0lMmM",             /* a=%2c */
+        "dQ.1.1800000900.YT0lNDE",             /* a=%41 */
+        "dQ.1.1800000900.YT0lMg",              /* a=%2 */
     };
 
     (void)state;
@@ -245,25 +250,111 @@ static void expired_token_still_says_whose_it_was(void **state)
     assert_view(c.user, "u_42");
 }
 
-static void known_parameters_become_claims(void **state)
+static const lk_claims everything = {
+    .user = {(const uint8_t *)"u_42", 4},
+    .name = {(const uint8_t *)"J\303\274rgen M=1", 11},
+    .realm = {(const uint8_t *)"staff", 5},
+    .roles = {(const uint8_t *)"admin editor", 12},
+    .scope = {(const uint8_t *)"a.read b", 8},
+    .params = {(const uint8_t *)"tenant=7,plan=gold", 18},
+    .has_session = true,
+    .session = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}},
+    .generation = 7,
+    .issued_s = NOW - 10,
+    .issued_ms = 45,
+    .expires_s = NOW + 900,
+};
+
+static void claims_become_parameters_and_come_back(void **state)
 {
-    lk_session_key key = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
     lk_reason why;
     lk_claims c;
 
     (void)state;
-    assert_int_equal(
-        check_token(mint("u", "sid=AQIDBAUGBwgJCgsM,gen=7,realm=staff,roles=admin editor,scope=a.read "
-                              "b,name=J\303\274rgen M=1,plan=gold"),
-                    &lenient, &c, &why),
-        LK_OK);
+    assert_int_equal(check_token(mint_claims(&everything), &lenient, &c, &why), LK_OK);
+    assert_view(c.params,
+                "gen=7,ms=45,name=J\303\274rgen M=1,plan=gold,realm=staff,roles=admin editor,scope=a.read "
+                "b,sid=AQIDBAUGBwgJCgsM,tenant=7");
     assert_true(c.has_session);
-    assert_memory_equal(&c.session, &key, sizeof(key));
+    assert_memory_equal(&c.session, &everything.session, sizeof(c.session));
     assert_int_equal(c.generation, 7);
+    assert_int_equal(c.issued_ms, 45);
     assert_view(c.realm, "staff");
     assert_view(c.roles, "admin editor");
     assert_view(c.scope, "a.read b");
     assert_view(c.name, "J\303\274rgen M=1");
+}
+
+/* A person may choose a name, and shall not choose roles with it. */
+static void name_cannot_bring_roles_along(void **state)
+{
+    static const char *const names[] = {"Bob,roles=latchkey-admin",
+                                        ",roles=x",
+                                        "a,",
+                                        ",",
+                                        "%",
+                                        "100%",
+                                        "%2C",
+                                        "%2c",
+                                        "%252C",
+                                        "%,%",
+                                        "Smith, John",
+                                        "x,name=y",
+                                        "a=b,c=d,"};
+    lk_claims in = {.user = LK_VIEW("u"), .issued_s = NOW, .expires_s = NOW + 9}, c;
+    lk_reason why;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        in.name = in.realm = lk_view_of(names[i]);
+        assert_int_equal(check_token(mint_claims(&in), &lenient, &c, &why), LK_OK);
+        assert_view(c.name, names[i]);
+        assert_view(c.realm, names[i]);
+        assert_view(c.roles, "");
+    }
+}
+
+static void kept_name_is_refused_among_the_other_parameters(void **state)
+{
+    static const char *const names[] = {"gen", "ms", "name", "realm", "roles", "scope", "sid"};
+    uint8_t memory[LK_CREDENTIAL_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        lk_claims c = {.user = LK_VIEW("u"), .issued_s = NOW, .expires_s = NOW + 9};
+        lk_buf out = lk_buf_over(memory, sizeof(memory));
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "a=1,%s=2", names[i]);
+        c.params = lk_view_of(text);
+        assert_int_equal(lk_token_mint(ring, &c, &out), LK_REFUSED);
+        assert_int_equal(lk_token_param_add(lk_view_of(names[i]), LK_VIEW("2"), &out), LK_REFUSED);
+    }
+}
+
+static void parameters_put_together_are_escaped(void **state)
+{
+    lk_claims in = {.user = LK_VIEW("u"), .issued_s = NOW, .expires_s = NOW + 9}, c;
+    uint8_t memory[64];
+    lk_buf params = lk_buf_over(memory, sizeof(memory));
+    lk_reason why;
+    lk_view value;
+
+    (void)state;
+    assert_int_equal(lk_token_param_add(LK_VIEW("b"), LK_VIEW("1,roles=x"), &params), LK_OK);
+    assert_int_equal(lk_token_param_add(LK_VIEW("a"), LK_VIEW("50%"), &params), LK_OK);
+    assert_int_equal(lk_token_param_add(LK_VIEW("a b"), LK_VIEW("1"), &params), LK_REFUSED);
+    assert_int_equal(lk_token_param_add(LK_VIEW(""), LK_VIEW("1"), &params), LK_REFUSED);
+    assert_int_equal(lk_token_param_add(LK_VIEW("c"), LK_VIEW("1\n"), &params), LK_REFUSED);
+    assert_view(lk_buf_view(&params), "b=1%2Croles=x,a=50%25");
+    in.params = lk_buf_view(&params);
+    assert_int_equal(check_token(mint_claims(&in), &lenient, &c, &why), LK_OK);
+    assert_view(c.params, "a=50%25,b=1%2Croles=x");
+    assert_view(c.roles, "");
+    assert_int_equal(lk_token_param(c.params, LK_VIEW("b"), &value), LK_OK);
+    assert_view(value, "1%2Croles=x");
+    params = lk_buf_over(memory, 3);
+    assert_int_equal(lk_token_param_add(LK_VIEW("a"), LK_VIEW("12"), &params), LK_FULL);
 }
 
 static void parameter_is_found_by_its_whole_name(void **state)
@@ -289,9 +380,9 @@ static void parameter_is_found_by_its_whole_name(void **state)
 static void parameters_that_cannot_be_said_are_not_signed(void **state)
 {
     static const char *const wrong[] = {
-        "a",       "=1",        "a=1,",   ",a=1",       "a=1,,b=2",
-        "a=1,a=2", "a b=1",     "a=\n",   "a=\x7f",     "a=\xff",
-        "gen=x",   "sid=short", "gen=-1", "\303\274=1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1"};
+        "a",       "=1",    "a=1,",  ",a=1",       "a=1,,b=2",
+        "a=1,a=2", "a b=1", "a=\n",  "a=\x7f",     "a=\xff",
+        "a=%",     "a=%2c", "a=%zz", "\303\274=1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1"};
     char many[512] = "";
     uint8_t memory[LK_CREDENTIAL_MAX];
     lk_claims c = {.user = LK_VIEW("u"), .issued_s = NOW, .expires_s = NOW + 1};
@@ -305,7 +396,7 @@ static void parameters_that_cannot_be_said_are_not_signed(void **state)
             fail_msg("signed: %s", wrong[i]);
         assert_int_equal(out.len, 0);
     }
-    for (int i = 0; i < 33; i++)
+    for (int i = 0; i < 41; i++)
         (void)snprintf(many + strlen(many), sizeof(many) - strlen(many), "%sp%d=%d", i == 0 ? "" : ",", i, i);
     {
         lk_buf out = lk_buf_over(memory, sizeof(memory));
@@ -413,7 +504,10 @@ int main(void)
         cmocka_unit_test(second_spelling_is_refused_even_when_signed),
         cmocka_unit_test(token_is_over_from_its_expiry_on),
         cmocka_unit_test(expired_token_still_says_whose_it_was),
-        cmocka_unit_test(known_parameters_become_claims),
+        cmocka_unit_test(claims_become_parameters_and_come_back),
+        cmocka_unit_test(name_cannot_bring_roles_along),
+        cmocka_unit_test(kept_name_is_refused_among_the_other_parameters),
+        cmocka_unit_test(parameters_put_together_are_escaped),
         cmocka_unit_test(parameter_is_found_by_its_whole_name),
         cmocka_unit_test(parameters_that_cannot_be_said_are_not_signed),
         cmocka_unit_test(token_that_makes_no_sense_is_not_signed),
