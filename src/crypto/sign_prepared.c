@@ -3,7 +3,7 @@
  * sign_prepared.c - OpenSSL keys with their operation set up once, and used by many threads.
  *
  * OpenSSL 3 looks algorithms up by name each time an operation is set up. That is done here once per key;
- * each use takes a context that is set up already. docs/decisions/0011-prepared-signatures.md has the
+ * each use takes a context that is set up already. docs/decisions/0007-prepared-signatures.md has the
  * figures.
  */
 #include "crypto/sign_prepared.h"
