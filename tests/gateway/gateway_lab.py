@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("LATCHKEY_BUILD", ROOT / "build")).resolve()
 MODULE = BUILD / "ngx_http_latchkey_module.so"
 COMMAND = BUILD / "latchkey"
-NGINX = "/usr/sbin/nginx"
+NGINX = os.environ.get("LATCHKEY_NGINX", "/usr/sbin/nginx")
 COOKIE = "latchkey"
 IDENTITY = ["Remote-User", "Remote-Groups", "Remote-Name", "Latchkey-Session"]
 
