@@ -12,7 +12,8 @@ set -euo pipefail
 build=(gcc libc6-dev make meson ninja-build pkg-config python3 nginx nginx-dev libssl-dev libsodium-dev libjansson-dev
        liblmdb-dev libsqlite3-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
 run=("${build[@]}")
-test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis curl chromium)
+test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto jose
+      curl chromium)
 bench=("${build[@]}" wrk curl)
 
 case "${1:-}" in

@@ -49,6 +49,21 @@ static void key_and_proof_are_the_keyed_hash_of_the_text(void **state)
     assert_memory_equal(hash + LK_SESSION_KEY_LEN, proof, LK_SESSION_PROOF_LEN);
 }
 
+/* The vector of docs/formats/session-id.md, computed by other means: the text is hashed, not its bytes. */
+static void documented_hash_is_right(void **state)
+{
+    static const uint8_t head[] = {0xce, 0x81, 0x15, 0xe9, 0x0d, 0x21, 0x6d, 0xb4, 0x9f, 0x2c, 0x78, 0xd9};
+    const lk_view id = LK_VIEW("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    uint8_t bytes[32], hash[LK_MAC_LEN];
+    lk_mac mac;
+
+    (void)state;
+    assert_int_equal(bytes_of_text("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", bytes, sizeof(bytes)), 32);
+    assert_int_equal(lk_mac_init(&mac, lk_view_make(bytes, sizeof(bytes))), LK_OK);
+    assert_int_equal(lk_mac_run(&mac, &id, 1, hash), LK_OK);
+    assert_memory_equal(hash, head, sizeof(head));
+}
+
 static void id_under_another_root_has_another_key(void **state)
 {
     const lk_view id = LK_VIEW("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
@@ -172,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_id_reads_back_to_the_same_key_and_proof),
         cmocka_unit_test(key_and_proof_are_the_keyed_hash_of_the_text),
+        cmocka_unit_test(documented_hash_is_right),
         cmocka_unit_test(id_under_another_root_has_another_key),
         cmocka_unit_test(text_that_is_no_id_is_refused),
         cmocka_unit_test(no_id_is_made_without_randomness),

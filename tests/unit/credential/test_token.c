@@ -93,6 +93,28 @@ static void token_has_the_documented_form(void **state)
     assert_int_equal(token.len, strlen(start) + 64);
 }
 
+/* The vector of docs/formats/token.md, computed by other means. */
+static void documented_token_is_right(void **state)
+{
+    lk_keyring *documented = ring_of("{\"kty\":\"oct\",\"kid\":\"hs256-LYQVMtmf\",\"k\":"
+                                     "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}",
+                                     NULL);
+    lk_view token = LK_VIEW("dV80Mg.1799999990.1800000900.cm9sZXM9cmVhZGVyLHRlbmFudD03.hs256-LYQVMtmf."
+                            "15e8fd08a0a946ed8cf325d7c8f1cc5751129a2339d9d73789eb25d065cf7b88");
+    uint8_t memory[256];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    lk_reason why;
+    lk_claims c;
+
+    (void)state;
+    assert_non_null(documented);
+    assert_int_equal(lk_token_check(documented, token, &lenient, &scratch, &c, &why), LK_OK);
+    assert_view(c.user, "u_42");
+    assert_view(c.roles, "reader");
+    assert_view(c.params, "roles=reader,tenant=7");
+    lk_keyring_free(documented);
+}
+
 static void user_with_dots_and_foreign_letters_comes_back_as_it_is(void **state)
 {
     static const char *const users[] = {
@@ -497,6 +519,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(minted_token_says_what_was_put_in),
         cmocka_unit_test(token_has_the_documented_form),
+        cmocka_unit_test(documented_token_is_right),
         cmocka_unit_test(user_with_dots_and_foreign_letters_comes_back_as_it_is),
         cmocka_unit_test(token_with_any_byte_changed_is_refused),
         cmocka_unit_test(token_cut_at_any_length_or_with_more_behind_is_refused),
