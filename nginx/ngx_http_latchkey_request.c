@@ -256,12 +256,18 @@ ngx_http_latchkey_header(ngx_http_request_t *r, const char *name)
 }
 
 
-/* What comes in through a unix socket comes from a proxy on this machine that
+/* The operator may say that a proxy in front ends TLS (latchkey_tls_proxy).
+ * What comes in through a unix socket comes from a proxy on this machine that
  * the operator put there (`latchkey serve --split`): it says what the visitor
  * used.  From anybody else X-Forwarded-Proto is a claim. */
 static lk_view
-ngx_http_latchkey_scheme(ngx_http_request_t *r)
+ngx_http_latchkey_scheme(ngx_http_request_t *r,
+    ngx_http_latchkey_main_conf_t *lmcf)
 {
+    if (lmcf->settings.tls_proxy) {
+        return LK_VIEW("https");
+    }
+
 #if (NGX_HTTP_SSL)
     if (r->connection->ssl) {
         return LK_VIEW("https");
@@ -299,7 +305,7 @@ ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
     req->query = ngx_http_latchkey_view(&r->args);
     req->host = ngx_http_latchkey_header(r, "host");
 
-    req->scheme = ngx_http_latchkey_scheme(r);
+    req->scheme = ngx_http_latchkey_scheme(r, lmcf);
     req->address = ngx_http_latchkey_view(&r->connection->addr_text);
     req->content_type = ngx_http_latchkey_header(r, "content-type");
     req->accept = ngx_http_latchkey_header(r, "accept");

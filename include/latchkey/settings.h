@@ -69,6 +69,7 @@ typedef struct lk_settings {
     int64_t throttle_account_s, throttle_address_s;
 
     char audit[LK_PATH_MAX]; /* latchkey_audit FILE|stderr|off */
+    bool tls_proxy; /* latchkey_tls_proxy on|off: a proxy in front ends TLS, so requests count as https */
     char origins[8][256]; /* latchkey_origin ORIGIN...: further origins our pages are served under (exact) */
     uint32_t origins_n;
 

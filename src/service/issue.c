@@ -15,7 +15,7 @@ bool lk__issue_is_safe(lk__call *c)
     lk__answer_problem(
         c, LK_PROBLEM_INSECURE_TRANSPORT,
         LK_VIEW("This site's cookie is Secure, but the request came over plain http. Use https; "
-                "behind a proxy that ends TLS, let it tell the scheme; for a trial on this "
+                "behind a proxy that ends TLS, set latchkey_tls_proxy on; for a trial on this "
                 "machine set latchkey_cookie latchkey secure=off."));
     return false;
 }

@@ -98,6 +98,11 @@ const lk_setting_row lk__setting_rows[] = {
     {{"latchkey_audit", "FILE|stderr|off", "off", "Where the audit log goes, a line of JSON per event.", 1,
       1},
      {TEXT(NULL, audit)}},
+    {{"latchkey_tls_proxy", "on|off", "off",
+      "A proxy in front of this server ends TLS: every request counts as https, so that Secure cookies can "
+      "be given out.",
+      1, 1},
+     {SWITCH(NULL, tls_proxy)}},
     {{"latchkey_origin", "ORIGIN...", "",
       "Further origins (https://host[:port]) whose pages may send requests that change something.", 1, 8},
      {{NULL, LK_VALUE_ORIGINS, 0, 0, 0, 0}}},

@@ -266,3 +266,20 @@ def test_a_named_thread_pool_is_used(gateways):
     gateway = gateways(top="thread_pool logins threads=2;", server="location /other/ { latchkey_api pool=logins; "
                        "rewrite ^/other/(.*)$ /auth/$1 break; }").start()
     assert Client(gateway.port).get("/other/health/live").status == 200
+
+
+def test_behind_a_proxy_that_ends_tls_a_secure_cookie_is_given_out_only_when_that_is_said(gateways):
+    location = "location /auth/ { latchkey_api; }"
+    for said, status in ((None, 422), ("on", 200)):
+        gateway = gateways(settings={"latchkey_cookie": "__Host-latchkey", "latchkey_tls_proxy": said}, server=location)
+        gateway.start()
+        client = Client(gateway.port)
+        if said:
+            assert client.post("/auth/register", json_body={"username": "alice", "password": "correct horse battery"}).status == 201
+        answer = client.post("/auth/login", json_body={"username": "alice", "password": "correct horse battery"},
+                             headers={"X-Forwarded-Proto": "https"})
+        assert answer.status == status, answer.text
+        if said:
+            assert answer.get("Set-Cookie").startswith("__Host-latchkey=") and "Secure" in answer.get("Set-Cookie")
+        else:
+            assert "latchkey_tls_proxy" in answer.text and answer.get("Set-Cookie") is None
