@@ -239,9 +239,12 @@ class Shop(BaseHTTPRequestHandler):
                             ('Referrer-Policy', 'same-origin'), ('Content-Security-Policy', "default-src 'none'; "
                              "style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"), *headers]:
             self.send_header(name, value)
-        self.end_headers()
-        if self.command != 'HEAD':
-            self.wfile.write(body)
+        try:
+            self.end_headers()
+            if self.command != 'HEAD':
+                self.wfile.write(body)
+        except ConnectionError:  # who asked did not wait
+            self.close_connection = True
 
     def complain(self, error):
         print(f'shop {self.node}: {error}', file=sys.stderr, flush=True)
