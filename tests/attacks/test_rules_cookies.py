@@ -196,6 +196,16 @@ def test_cookie_of_delimiters_up_to_the_bound_of_a_header_is_answered(easy):
         assert who(easy, cookie=byte * 7000 + "; " + value) == "alice", byte
 
 
+def test_four_mebibytes_of_delimiters_are_read_in_one_pass(easy):
+    """Byte by byte it is over in no time; in a pass for each byte, never: the command would be stopped after a minute."""
+    for byte in '\\;="% ,':
+        done = easy.command("cookie", "parse", "latchkey", text="latchkey=a; " + byte * (4 << 20))
+        assert (done.returncode, done.stdout) == (0, "a\n"), byte
+    for text in ("a=b; " * 800_000, "latchkey=a; " * 350_000, "latchkey; =latchkey; " * 200_000):
+        done = easy.command("cookie", "parse", "latchkey", text=text)
+        assert done.returncode == (0 if "latchkey=a" in text else 1), text[:30]
+
+
 def test_lost_cookie_is_a_visitor_like_any_other(easy):
     first = easy.login("alice").cookie()
     assert who(easy, cookie=first) == "alice"
