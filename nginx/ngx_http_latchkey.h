@@ -189,10 +189,12 @@ ngx_http_latchkey_view(const ngx_str_t *s)
 /* ngx_http_latchkey_module.c */
 extern ngx_module_t  ngx_http_latchkey_module;
 
-/* ngx_http_latchkey_settings.c: the directives */
+/* ngx_http_latchkey_rule.c: the directive `latchkey` */
+char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* ngx_http_latchkey_settings.c: the other directives */
 char *ngx_http_latchkey_setting(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -210,13 +212,15 @@ ngx_http_latchkey_runtime_t *ngx_http_latchkey_runtime(void);
 ngx_int_t ngx_http_latchkey_init_process(ngx_cycle_t *cycle);
 void ngx_http_latchkey_exit_process(ngx_cycle_t *cycle);
 
-/* ngx_http_latchkey_headers.c: header fields of the request */
+/* ngx_http_latchkey_headers.c: the client's identity headers go */
 ngx_int_t ngx_http_latchkey_strip(ngx_http_request_t *r);
 ngx_uint_t ngx_http_latchkey_is_identity(ngx_str_t *name);
+
+/* ngx_http_latchkey_identity.c: ours come */
+void ngx_http_latchkey_init_identity(void);
 ngx_int_t ngx_http_latchkey_set_identity(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx);
 ngx_int_t ngx_http_latchkey_clear_identity(ngx_http_request_t *r);
-ngx_int_t ngx_http_latchkey_init_headers(void);
 
 /* ngx_http_latchkey_request.c: a request as the core wants to see it */
 ngx_http_latchkey_ctx_t *ngx_http_latchkey_ctx(ngx_http_request_t *r);
@@ -244,13 +248,15 @@ ngx_table_elt_t *ngx_http_latchkey_push_header(ngx_http_request_t *r,
 
 /* ngx_http_latchkey_job.c: the bridge to the thread pool */
 ngx_http_latchkey_job_t *ngx_http_latchkey_job_new(ngx_http_request_t *r);
-ngx_int_t ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job,
-    const lk_request *req);
 ngx_int_t ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job);
 void ngx_http_latchkey_job_leave(ngx_http_latchkey_job_t *job);
 void ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job);
 void ngx_http_latchkey_hear_audit(void *context, lk_view line);
 void ngx_http_latchkey_note_affinity(void);
+
+/* ngx_http_latchkey_job_copy.c */
+ngx_int_t ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job,
+    const lk_request *req);
 
 /* ngx_http_latchkey_anonymous.c: a session for somebody nobody knows */
 ngx_int_t ngx_http_latchkey_anonymous(ngx_http_request_t *r,

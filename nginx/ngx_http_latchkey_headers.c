@@ -1,30 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ngx_http_latchkey_headers.c - identity header fields of the request: the
- * client's are taken away, ours are put in.
+ * ngx_http_latchkey_headers.c - identity header fields that a client sent are
+ * taken away.
  */
 #include "ngx_http_latchkey.h"
 
 
-/* The four we send, in the order of ctx->headers.  An application reads one of
- * them under many names: CGI makes `-` a `_`, other gateways make every byte
- * that is no letter or digit a `_`.  So two names are the same name when they
- * are equal after that folding. */
-static ngx_str_t  ngx_http_latchkey_sent[NGX_HTTP_LATCHKEY_IDENTITY] = {
-    ngx_string("Remote-User"),
-    ngx_string("Remote-Groups"),
-    ngx_string("Remote-Name"),
-    ngx_string("Latchkey-Session")
-};
-
-static ngx_str_t  ngx_http_latchkey_lowcase[NGX_HTTP_LATCHKEY_IDENTITY] = {
-    ngx_string("remote-user"),
-    ngx_string("remote-groups"),
-    ngx_string("remote-name"),
-    ngx_string("latchkey-session")
-};
-
-/* What no client may send, folded.  A name that ends in `-` is a prefix. */
+/* What no client may send.  An application reads one header under many names:
+ * CGI makes `-` a `_`, other gateways make every byte that is no letter or
+ * digit a `_`.  So two names are the same name when they are equal after that
+ * folding.  A name that ends in `-` is a prefix. */
 static ngx_str_t  ngx_http_latchkey_taken[] = {
     ngx_string("remote-user"),
     ngx_string("remote-groups"),
@@ -34,8 +19,6 @@ static ngx_str_t  ngx_http_latchkey_taken[] = {
     ngx_null_string
 };
 
-static ngx_uint_t  ngx_http_latchkey_hash[NGX_HTTP_LATCHKEY_IDENTITY];
-
 /* Stands in r->ctx for "stripped, and nothing more is known". */
 static ngx_http_latchkey_ctx_t  ngx_http_latchkey_stripped;
 
@@ -43,26 +26,6 @@ static ngx_http_latchkey_ctx_t  ngx_http_latchkey_stripped;
 static ngx_uint_t ngx_http_latchkey_look_for(ngx_list_t *list);
 static ngx_int_t ngx_http_latchkey_take_out(ngx_list_t *list);
 static void ngx_http_latchkey_clean_connection(ngx_table_elt_t *h);
-static ngx_int_t ngx_http_latchkey_own_list(ngx_http_request_t *r,
-    ngx_uint_t room);
-static ngx_table_elt_t *ngx_http_latchkey_append(ngx_http_request_t *r);
-static ngx_int_t ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out,
-    ngx_str_t *in, ngx_uint_t words);
-
-
-ngx_int_t
-ngx_http_latchkey_init_headers(void)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_LATCHKEY_IDENTITY; i++) {
-        ngx_http_latchkey_hash[i] =
-                          ngx_hash_key(ngx_http_latchkey_lowcase[i].data,
-                                       ngx_http_latchkey_lowcase[i].len);
-    }
-
-    return NGX_OK;
-}
 
 
 static ngx_inline u_char
@@ -348,224 +311,4 @@ ngx_http_latchkey_clean_connection(ngx_table_elt_t *h)
     }
 
     h->value.len = (size_t) (to - h->value.data);
-}
-
-
-/* Our four headers, always all of them: an application that finds one missing
- * might take a default for it, and a proxy a placeholder. */
-ngx_int_t
-ngx_http_latchkey_set_identity(ngx_http_request_t *r,
-    ngx_http_latchkey_ctx_t *ctx)
-{
-    ngx_table_elt_t  *h;
-
-    if (ctx->headers == NULL) {
-
-        if (r != r->main
-            && ngx_http_latchkey_own_list(r, NGX_HTTP_LATCHKEY_IDENTITY)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        ctx->headers = ngx_http_latchkey_append(r);
-        if (ctx->headers == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    h = ctx->headers;
-
-    if (ngx_http_latchkey_encode(r->pool, &h[0].value, &ctx->user, 0)
-        != NGX_OK
-        || ngx_http_latchkey_encode(r->pool, &h[1].value, &ctx->roles, 1)
-           != NGX_OK
-        || ngx_http_latchkey_encode(r->pool, &h[2].value, &ctx->name, 0)
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    h[3].value = ctx->session;
-
-    return NGX_OK;
-}
-
-
-/* A location with `latchkey off` tells its application nothing, even when the
- * request, or the one it is a part of, came through a gate before. */
-ngx_int_t
-ngx_http_latchkey_clear_identity(ngx_http_request_t *r)
-{
-    ngx_uint_t                i;
-    ngx_http_latchkey_ctx_t  *ctx;
-
-    ctx = ngx_http_latchkey_ctx(r);
-
-    if (ctx != NULL && ctx->headers != NULL) {
-        for (i = 0; i < NGX_HTTP_LATCHKEY_IDENTITY; i++) {
-            ngx_str_null(&ctx->headers[i].value);
-        }
-
-        return NGX_OK;
-    }
-
-    if (r != r->main && ngx_http_latchkey_look_for(&r->headers_in.headers)) {
-        return ngx_http_latchkey_own_list(r, 0);
-    }
-
-    return NGX_OK;
-}
-
-
-/* A sub-request's list shares its elements with its parent's: give it one of
- * its own, without identity headers, before writing to it. */
-static ngx_int_t
-ngx_http_latchkey_own_list(ngx_http_request_t *r, ngx_uint_t room)
-{
-    ngx_list_t       *list;
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *own;
-
-    list = &r->headers_in.headers;
-    n = room;
-
-    for (part = &list->part; part != NULL; part = part->next) {
-        n += part->nelts;
-    }
-
-    own = ngx_palloc(r->pool, (n + 1) * sizeof(ngx_table_elt_t));
-    if (own == NULL) {
-        return NGX_ERROR;
-    }
-
-    n = 0;
-
-    for (part = &list->part; part != NULL; part = part->next) {
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (!ngx_http_latchkey_is_identity(&h[i].key)) {
-                own[n++] = h[i];
-            }
-        }
-    }
-
-    list->part.elts = own;
-    list->part.nelts = n;
-    list->part.next = NULL;
-    list->last = &list->part;
-    list->nalloc = n ? n : 1;
-    list->size = sizeof(ngx_table_elt_t);
-    list->pool = r->pool;
-
-    return NGX_OK;
-}
-
-
-/* One part for all four: no room of another part is used, so it does not
- * matter what was taken out of them.  HTTP/0.9 has no list at all. */
-static ngx_table_elt_t *
-ngx_http_latchkey_append(ngx_http_request_t *r)
-{
-    ngx_list_t       *list;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    h = ngx_pcalloc(r->pool,
-                    NGX_HTTP_LATCHKEY_IDENTITY * sizeof(ngx_table_elt_t));
-    if (h == NULL) {
-        return NULL;
-    }
-
-    for (i = 0; i < NGX_HTTP_LATCHKEY_IDENTITY; i++) {
-        h[i].hash = ngx_http_latchkey_hash[i];
-        h[i].key = ngx_http_latchkey_sent[i];
-        h[i].lowcase_key = ngx_http_latchkey_lowcase[i].data;
-    }
-
-    list = &r->headers_in.headers;
-
-    if (list->part.nelts == 0) {
-        part = &list->part;
-        part->elts = h;
-        part->nelts = NGX_HTTP_LATCHKEY_IDENTITY;
-        part->next = NULL;
-
-        list->size = sizeof(ngx_table_elt_t);
-        list->pool = r->pool;
-
-    } else {
-        part = ngx_http_latchkey_add_part(list, list->last, h,
-                                          NGX_HTTP_LATCHKEY_IDENTITY);
-        if (part == NULL) {
-            return NULL;
-        }
-    }
-
-    list->last = part;
-    list->nalloc = NGX_HTTP_LATCHKEY_IDENTITY;
-
-    return h;
-}
-
-
-/* Printable ASCII stays; everything else, and '%', is percent-encoded UTF-8
- * (RFC 3986 section 2.1): no CR, LF or NUL leaves here, and no application has
- * to guess a character set.  WORDS: a list by blanks becomes one by commas,
- * and a comma inside a word cannot make two of it. */
-static ngx_int_t
-ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out, ngx_str_t *in,
-    ngx_uint_t words)
-{
-    u_char  *p, c;
-    size_t   i, extra;
-
-    static const u_char  hex[] = "0123456789ABCDEF";
-
-#define ngx_http_latchkey_plain(c)                                            \
-    ((c) >= 0x20 && (c) < 0x7f && (c) != '%' && !(words && (c) == ','))
-
-    extra = 0;
-
-    for (i = 0; i < in->len; i++) {
-        if (!ngx_http_latchkey_plain(in->data[i])) {
-            extra += 2;
-        }
-    }
-
-    if (extra == 0 && !words) {
-        *out = *in;
-        return NGX_OK;
-    }
-
-    out->len = in->len + extra;
-    out->data = ngx_pnalloc(pool, out->len + 1);
-    if (out->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = out->data;
-
-    for (i = 0; i < in->len; i++) {
-        c = in->data[i];
-
-        if (words && c == ' ') {
-            *p++ = ',';
-
-        } else if (ngx_http_latchkey_plain(c)) {
-            *p++ = c;
-
-        } else {
-            *p++ = '%';
-            *p++ = hex[c >> 4];
-            *p++ = hex[c & 0xf];
-        }
-    }
-
-    *p = '\0';
-
-    return NGX_OK;
 }

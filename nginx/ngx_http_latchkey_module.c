@@ -258,7 +258,6 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
     }
 
     if (ngx_http_latchkey_check_settings(cf, lmcf) != NGX_OK
-        || ngx_http_latchkey_init_headers() != NGX_OK
         || ngx_http_latchkey_open_audit(cf, lmcf) != NGX_OK
         || ngx_http_latchkey_open_shared(cf, lmcf) != NGX_OK)
     {
@@ -276,6 +275,7 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    ngx_http_latchkey_init_identity();
     ngx_http_latchkey_init_filter();
 
     lmcf->enabled = 1;

@@ -175,7 +175,7 @@ def test_fifty_kills_of_the_whole_gateway_lose_no_login_and_undo_no_logout(gatew
     visitor = Client(gateway.port, keep=False)
     visitor.register("alice")
     lock = threading.Lock()
-    inside, outside = set(), set()
+    inside, outside, told = set(), set(), []
 
     def come_and_go():
         client = Client(gateway.port, keep=False)
@@ -184,12 +184,14 @@ def test_fifty_kills_of_the_whole_gateway_lose_no_login_and_undo_no_logout(gatew
         cookie = client.cookies[COOKIE]
         with lock:
             inside.add(cookie)
+            told.append("in")
         if random.random() < 0.6:
             with lock:
                 inside.discard(cookie)  # from here until the answer either is right
             if client.request("POST", "/auth/logout", headers={"Cookie": f"{COOKIE}={cookie}"}).status == 204:
                 with lock:
                     outside.add(cookie)
+                    told.append("out")
 
     def step():
         try:
