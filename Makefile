@@ -40,7 +40,9 @@ bench: ## the figures: speed and memory, measured here and now
 fuzz: ## the fuzz targets, SECONDS=60 each
 	@tests/fuzz/run.sh $(or $(SECONDS),60)
 
-install: all ## install into DESTDIR and prefix
+install: all ## install into DESTDIR and prefix (default /usr/local)
+	@meson configure $(BUILD) --prefix=$(prefix)
+	@ninja -C $(BUILD)
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove what was built
