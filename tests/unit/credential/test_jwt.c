@@ -344,6 +344,16 @@ static void token_from_the_future_is_not_yet_valid(void **state)
     expect_payload("{" GOOD ",\"nbf\":1800000061}", &e, LK_REFUSED, LK_REASON_NOT_YET_VALID);
 }
 
+/* RFC 7519 section 4.1.6: it says when, not from when. A clock that was set back may be behind it. */
+static void issue_time_ahead_of_the_clock_is_no_reason_to_refuse(void **state)
+{
+    (void)state;
+    expect("\"iat\":1800000500", LK_OK, LK_REASON_NONE);
+    expect("\"iat\":1800000500,\"iat_ms\":999", LK_OK, LK_REASON_NONE);
+    expect("\"iat_ms\":1000", LK_REFUSED, LK_REASON_MALFORMED);
+    expect("\"iat_ms\":\"1\"", LK_REFUSED, LK_REASON_MALFORMED);
+}
+
 static void leeway_moves_the_end_by_at_most_a_minute(void **state)
 {
     lk_expect e = lenient;
@@ -474,6 +484,11 @@ static void roles_are_an_array_of_single_words(void **state)
     assert_int_equal(check_jwt(craft_claims("{\"roles\":[\"\\u0061dmin\", \"b\"]}"), &lenient, &c, &why),
                      LK_OK);
     assert_view(c.roles, "admin b");
+    assert_int_equal(check_jwt(craft_claims("{\"roles\":[\"\\u0061dmin\",\"b\"]}"), &lenient, &c, &why),
+                     LK_OK);
+    assert_view(c.roles, "admin b");
+    assert_int_equal(check_jwt(craft_claims("{\"roles\":[\"a\\u0020admin\",\"b\"]}"), &lenient, &c, &why),
+                     LK_REFUSED);
 }
 
 /* Somebody else's sid is a text of theirs; ours has 16 characters. */
@@ -683,6 +698,7 @@ int main(void)
         cmocka_unit_test(expiry_is_read_in_every_form_a_number_has_and_in_no_other),
         cmocka_unit_test(token_without_expiry_is_refused_where_one_is_needed),
         cmocka_unit_test(token_from_the_future_is_not_yet_valid),
+        cmocka_unit_test(issue_time_ahead_of_the_clock_is_no_reason_to_refuse),
         cmocka_unit_test(leeway_moves_the_end_by_at_most_a_minute),
         cmocka_unit_test(times_at_the_edges_of_the_clock_do_not_overflow),
         cmocka_unit_test(expired_token_still_says_whose_it_was),
