@@ -8,7 +8,7 @@
 
 static ngx_int_t ngx_http_latchkey_header_filter(ngx_http_request_t *r);
 static void ngx_http_latchkey_guard_cookie(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_latchkey_is_our_cookie(ngx_str_t *value,
+static ngx_uint_t ngx_http_latchkey_is_cookie(ngx_str_t *value,
     const char *name);
 
 
@@ -129,8 +129,10 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 }
 
 
-/* An application behind the gateway must not set the cookie of the session:
- * a compromised one could fix a session with it, or end one. */
+/* An application behind the gateway must not set the cookie of the session: a
+ * compromised one could fix a session with it, or end one.  The same for the
+ * cookie that binds the forms of visitors without a session (docs/formats/
+ * csrf.md). */
 static void
 ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
 {
@@ -153,12 +155,15 @@ ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
                 continue;
             }
 
-            if (ngx_http_latchkey_is_our_cookie(&h[i].value,
-                                                lmcf->settings.cookie_name))
+            if (ngx_http_latchkey_is_cookie(&h[i].value,
+                                            lmcf->settings.cookie_name)
+                || ngx_http_latchkey_is_cookie(&h[i].value, "latchkey_form")
+                || ngx_http_latchkey_is_cookie(&h[i].value,
+                                               "__Host-latchkey_form"))
             {
                 ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                              "the application tried to set the cookie \"%s\":"
-                              " removed", lmcf->settings.cookie_name);
+                              "the application tried to set a cookie of "
+                              "latchkey: removed");
 
                 h[i].hash = 0;
             }
@@ -171,7 +176,7 @@ ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
  * "NAME=value" (RFC 6265bis section 5.8.3), so blanks and equals signs in front
  * of the name do not make it another one. */
 static ngx_uint_t
-ngx_http_latchkey_is_our_cookie(ngx_str_t *value, const char *name)
+ngx_http_latchkey_is_cookie(ngx_str_t *value, const char *name)
 {
     u_char  *p, *end;
     size_t   len;

@@ -198,7 +198,7 @@ def test_caching_is_left_alone_where_we_set_no_cookie(world, module_application)
 
 def test_an_application_cannot_set_our_cookie(world, module_application):
     evil = [f"{COOKIE}=evil; Path=/", f" {COOKIE} =evil", f"={COOKIE}=evil", f"{COOKIE}", f"{COOKIE}; Max-Age=0",
-            f"= {COOKIE}=evil"]
+            f"= {COOKIE}=evil", "latchkey_form=evil", "__Host-latchkey_form=evil; Secure; Path=/"]
     kept = ["latchkeys=1", "x=latchkey=1; Path=/", "Latchkey=other", "other=2; Max-Age=0"]
     module_application.headers = [("Set-Cookie", v) for pair in zip(evil, kept + kept) for v in pair]
     try:

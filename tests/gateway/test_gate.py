@@ -125,6 +125,22 @@ def test_a_made_up_credential_is_refused_with_a_reason(world):
     assert 'error="invalid_token"' in answer.get("WWW-Authenticate")
 
 
+def test_a_header_of_ones_own_carries_a_credential(gateways, application):
+    gateway = gateways(settings={"latchkey_header": "X-Session"},
+                       server=f"location / {{ latchkey required; proxy_pass http://127.0.0.1:{application.port}; }}").start()
+    program = Client(gateway.port)
+    program.register("alice")
+    assert program.login("alice", credential="session", carrier="header").status == 200
+    token, program.token = program.token, None
+    assert program.get("/x").status == 401
+    for name in ("X-Session", "x-session"):
+        assert program.get("/x", headers={name: token}).sent("Remote-User") == ["alice"]
+    assert program.get("/x", headers={"X_Session": token}).status == 401
+    # with two that differ, neither counts
+    answer = raw(gateway.port, f"GET /x HTTP/1.1\r\nHost: a\r\nX-Session: {token}\r\nX-Session: {'A' * 43}\r\n\r\n")
+    assert answer.status == 401
+
+
 def test_two_cookies_that_differ_are_refused(world):
     good = world.alice.cookies[COOKIE]
     for cookie in (f"{COOKIE}={good}; {COOKIE}={'A' * 43}", f"{COOKIE}={'A' * 43}; {COOKIE}={good}"):
