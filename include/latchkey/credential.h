@@ -95,15 +95,19 @@ LK_CHECKED lk_status lk_token_param(lk_view params, lk_view name, lk_view *value
 /* --- jwt
  * --------------------------------------------------------------------------------------------------------------
  */
-/* Mint under the active key of ALG. jti is taken from claims->id. */
+/* Mint under the active key of ALG. jti is taken from claims->id; what is empty or 0 is left out; audience is
+ * a list of words. LK_OK; LK_REFUSED for a text that is not fit to be shown, or without expires_s; LK_FULL
+ * when it would be longer than LK_CREDENTIAL_MAX or than OUT; LK_FAULT, also when RING has no such key. On
+ * anything but LK_OK nothing is appended. Format: docs/formats/jwt.md */
 LK_CHECKED lk_status lk_jwt_mint(const lk_keyring *ring, lk_alg alg, const lk_claims *claims, lk_view type,
                                  lk_buf *out);
 /* Only the signature rules of a JWS in compact form (RFC 7515): PAYLOAD receives the payload bytes. LK_OK;
- * LK_REFUSED with *why and note. */
+ * LK_REFUSED with *why and note; LK_FULL (LK_CREDENTIAL_MAX is always enough); LK_FAULT. */
 LK_CHECKED lk_status lk_jws_check(const lk_keyring *ring, lk_view text, lk_buf *payload, lk_reason *why,
                                   lk_note *note);
 /* Signature, then type, then claims and times. No allocation for HS256 and EdDSA. LK_OK; LK_REFUSED or
- * LK_STALE with *why. */
+ * LK_STALE with *why; LK_FULL when SCRATCH is too small (LK_SCRATCH_MAX never is); LK_FAULT. *out is filled
+ * on LK_OK and LK_STALE, else all zero; its views point into SCRATCH, its kid into RING. */
 LK_CHECKED lk_status lk_jwt_check(const lk_keyring *ring, lk_view text, const lk_expect *expect,
                                   lk_buf *scratch, lk_claims *out, lk_reason *why, lk_note *note);
 

@@ -66,8 +66,8 @@ typedef enum lk_purpose {
  * used, so a crash leaves either a whole key or none, and two processes starting at once agree on one set.
  * Gives LK_OK; LK_MISS when there is no key and CREATE is false; LK_REFUSED when a file is readable by
  * others, is no key, is too weak (HMAC under 256 bits, RSA under 2048, point off the curve) or a kid is there
- * twice - the note names the file and the cure; LK_FAULT when it cannot be read. *out belongs to the caller:
- * lk_keyring_free. */
+ * twice - the note names the file and the cure; LK_FULL above 64 keys; LK_FAULT when it cannot be read. *out
+ * belongs to the caller: lk_keyring_free. ENV must outlive it. */
 LK_CHECKED lk_status lk_keyring_open(const lk_env *env, const char *dir, bool create, lk_keyring **out,
                                      lk_note *note);
 
@@ -107,7 +107,9 @@ LK_CHECKED lk_status lk_keyring_info(const lk_keyring *ring, size_t index, lk_ke
 
 /* Make a new key of ALG in DIR. With ACTIVATE it becomes the active one and the active one of that algorithm
  * becomes retiring (that is `key rotate`); without, it starts as retiring, so that verifiers can learn it
- * first (`key new`). KID_OUT receives the new kid. Gives LK_OK, LK_FAULT. */
+ * first (`key new`). KID_OUT receives the new kid. A crash at any moment leaves whole files and an active
+ * key. Gives LK_OK; LK_MISS when there is no DIR; LK_REFUSED when DIR or a file in it is not in order, as for
+ * lk_keyring_open; LK_FULL when it holds 64 keys; LK_FAULT. */
 LK_CHECKED lk_status lk_key_make(const lk_env *env, const char *dir, lk_alg alg, bool activate,
                                  char kid_out[LK_KID_MAX + 1], lk_note *note);
 
