@@ -103,7 +103,7 @@ export async function a_wrong_current_password_changes_nothing(lab) {
 
 export async function a_wrong_password_puts_the_focus_on_what_is_wrong_and_keeps_the_name(lab) {
     const alice = await lab.visitor(), name = lab.name();
-    await alice.register(name);
+    await lab.register(name);
     await alice.login(name, 'sleepy badger 19');
     const focused = alice.page.locator(':focus');
     assert.equal(await focused.getAttribute('role'), 'alert');
@@ -129,7 +129,7 @@ export async function a_weak_password_is_refused_with_the_reason(lab) {
 
 export async function a_name_that_is_taken_is_told_at_the_field(lab) {
     const alice = await lab.visitor(), name = lab.name();
-    await alice.register(name);
+    await lab.register(name);
     await alice.open('/auth/register');
     await alice.submit({ username: name, password: OTHER_PASSWORD });
     assert.match(await alice.text('[role=alert]'), /This name is taken/);
@@ -139,7 +139,7 @@ export async function a_name_that_is_taken_is_told_at_the_field(lab) {
 
 export async function a_name_made_of_html_is_shown_as_text(lab) {
     const alice = await lab.visitor(), name = lab.name('<b id=x>A&amp;"\'</b>');
-    await alice.register(name);
+    await lab.register(name);
     await alice.login(name, 'sleepy badger 19');
     assert.equal(await alice.page.inputValue('#username'), name);
     await alice.submit({ password: PASSWORD });
@@ -162,7 +162,8 @@ export async function a_name_in_chinese_is_greeted_in_chinese(lab) {
 
 export async function the_browser_asks_for_chinese_and_gets_it(lab) {
     const zhang = await lab.visitor({ locale: 'zh-CN' });
-    for (const [path, title] of [['/auth/login', '登录'], ['/auth/register', '创建账户'], ['/', '双节点小店']]) {
+    const pages = { '/auth/login': '登录', '/auth/register': '创建账户', '/': '双节点小店' };
+    for (const [path, title] of Object.entries(pages)) {
         const answer = await zhang.open(path);
         assert.equal(answer.headers()['content-language'], 'zh-CN');
         assert.equal(await zhang.page.getAttribute('html', 'lang'), 'zh-CN');
@@ -172,7 +173,7 @@ export async function the_browser_asks_for_chinese_and_gets_it(lab) {
 
 export async function the_language_link_is_remembered_and_stays_on_the_page(lab) {
     const alice = await lab.visitor(), name = lab.name();
-    await alice.register(name);
+    await lab.register(name);
     await alice.open('/auth/login?return=%2F%3Fshelf%3D2');
     await alice.press('footer a:text("简体中文")');
     assert.equal(await alice.text('h1'), '登录');

@@ -113,7 +113,7 @@ export async function the_back_button_shows_nothing_private_after_sign_out(lab) 
 
 export async function login_leads_back_to_the_page_it_was_asked_for(lab) {
     const alice = await lab.visitor(), name = lab.name();
-    await alice.register(name);
+    await lab.register(name);
     await alice.login(name, PASSWORD, '/?shelf=2&row=b');
     assert.equal(alice.path, '/?shelf=2&row=b');
     const bob = await lab.visitor();
@@ -125,7 +125,7 @@ export async function login_leads_back_to_the_page_it_was_asked_for(lab) {
 
 export async function login_leads_to_no_other_site(lab) {
     const alice = await lab.visitor(), name = lab.name();
-    await alice.register(name);
+    await lab.register(name);
     for (const elsewhere of ['//elsewhere.example/', 'https://elsewhere.example/', '/\\elsewhere.example']) {
         await alice.context.clearCookies();
         await alice.login(name, PASSWORD, elsewhere);

@@ -148,7 +148,8 @@ class Driver:
     """node with Chromium, one flow at a time."""
 
     def __init__(self, url):
-        self.process = subprocess.Popen(["node", HERE / "driver.mjs", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(["node", HERE / "driver.mjs", url], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
 
     def run(self, file, flow):
         self.process.stdin.write(json.dumps({"file": file, "flow": flow}).encode() + b"\n")
