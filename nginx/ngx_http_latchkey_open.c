@@ -197,16 +197,19 @@ ngx_http_latchkey_make_dirs(ngx_cycle_t *cycle,
 {
     const char  *url;
 
-    url = lmcf->settings.store;
-
-    if (ngx_strncmp(url, "lmdb:", 5) == 0) {
-        ngx_http_latchkey_make_dir(cycle, url + 5, 0);
-    }
+    /* The accounts first: the directory they lie in is often the one the
+     * sessions lie below, and is the workers' as a whole then. */
 
     url = lmcf->settings.accounts;
 
     if (ngx_strncmp(url, "sqlite:", 7) == 0) {
         ngx_http_latchkey_make_dir(cycle, url + 7, 1);
+    }
+
+    url = lmcf->settings.store;
+
+    if (ngx_strncmp(url, "lmdb:", 5) == 0) {
+        ngx_http_latchkey_make_dir(cycle, url + 5, 0);
     }
 }
 
@@ -220,7 +223,9 @@ static void
 ngx_http_latchkey_make_dir(ngx_cycle_t *cycle, const char *path,
     ngx_uint_t parent)
 {
+    int               fd;
     char             *end, dir[LK_URL_MAX];
+    struct stat       st;
     ngx_core_conf_t  *ccf;
 
     (void) ngx_cpystrn((u_char *) dir, (u_char *) path, LK_URL_MAX);
@@ -258,10 +263,23 @@ ngx_http_latchkey_make_dir(ngx_cycle_t *cycle, const char *path,
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    if (geteuid() == 0 && ccf->user != (ngx_uid_t) NGX_CONF_UNSET_UINT
-        && lchown(dir, ccf->user, ccf->group) == -1)
+    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        return;
+    }
+
+    /* by its descriptor: the name may stand for something else by now */
+
+    fd = open(dir, O_RDONLY|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC);
+
+    if (fd == -1 || fstat(fd, &st) == -1 || st.st_uid != 0
+        || fchown(fd, ccf->user, ccf->group) == -1)
     {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
-                      "latchkey: lchown(\"%s\") failed", dir);
+                      "latchkey: \"%s\" cannot be given to the workers' "
+                      "user", dir);
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
     }
 }

@@ -273,12 +273,30 @@ def test_behind_a_proxy_that_ends_tls_a_secure_cookie_is_given_out_only_when_tha
         gateway = gateways(settings={"latchkey_cookie": "__Host-latchkey", "latchkey_tls_proxy": said})
         gateway.start()
         client = Client(gateway.port)
-        if said:
-            assert client.register("alice").status == 201
-        answer = client.post("/auth/login", {"username": "alice", "password": "correct horse battery staple"},
-                             headers={"X-Forwarded-Proto": "https"})
+        client.register("alice")
+        answer = client.login("alice")
         assert answer.status == status, answer.text
+        cookie = answer.get("Set-Cookie")
         if said:
-            assert answer.get("Set-Cookie").startswith("__Host-latchkey=") and "Secure" in answer.get("Set-Cookie")
+            assert cookie.startswith("__Host-latchkey=") and "Secure" in cookie
         else:
-            assert "latchkey_tls_proxy" in answer.text and answer.get("Set-Cookie") is None
+            assert "latchkey_tls_proxy" in answer.text and cookie is None
+
+
+def test_accounts_and_sessions_below_one_directory_belong_to_the_workers_user(gateways):
+    assert os.geteuid() == 0, "run the tests as root: only root can give directories to another user"
+    gateway = gateways()
+    data = gateway.folder / "data"
+    for folder in [gateway.folder, *gateway.folder.parents][:4]:
+        folder.chmod(folder.stat().st_mode | 0o755)
+    conf = gateway.folder / "nginx.conf"
+    conf.write_text(conf.read_text().replace("user root;", "user nobody nogroup;"))
+    conf = gateway.folder / "latchkey.conf"
+    kept = [x for x in conf.read_text().splitlines() if not x.startswith(("latchkey_store", "latchkey_accounts"))]
+    conf.write_text("\n".join(kept) + f"\nlatchkey_accounts sqlite:{data}/accounts.db;\n"
+                    f"latchkey_store lmdb:{data}/sessions;\n")
+    gateway.start()
+    client = Client(gateway.port)
+    assert client.register("alice").status == 201
+    assert client.login("alice").status == 200
+    assert data.stat().st_uid != 0 and (data / "sessions").stat().st_uid == data.stat().st_uid
