@@ -14,18 +14,20 @@ typedef struct param {
 /* --- One parameter ---------------------------------------------------------------------------------------
  */
 
-static bool is_name(lk_view name)
+static bool is_name_character(uint8_t c)
 {
-    if (name.len == 0 || name.len > LK__PARAM_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+}
 
-        if (!letter && c != '_' && c != '-' && c != '.')
-            return false;
-    }
-    return true;
+/* The bytes of the name at the front of V; 0 when there is none, or it is too long. */
+static size_t name_len(lk_view v)
+{
+    size_t n = 0;
+
+    while (n < v.len && is_name_character(v.p[n]))
+        n++;
+    return n <= LK__PARAM_NAME_MAX ? n : 0;
 }
 
 static void escape(lk_view value, lk_buf *out)
@@ -50,16 +52,14 @@ static uint8_t escaped(lk_view v)
     return lk_view_equal(escape_text, LK_VIEW("%25")) ? '%' : 0;
 }
 
-/* Is VALUE fit to be shown, and is every % in it the beginning of an escape? */
-static bool is_value(lk_view value)
+/* Is every % in TEXT the beginning of an escape? */
+static bool has_right_escapes(lk_view text)
 {
-    if (!lk__is_clean_text(value))
-        return false;
-    for (size_t at = lk_view_find(value, '%'); at < value.len; at = lk_view_find(value, '%')) {
-        value = lk_view_part(value, at, value.len);
-        if (escaped(value) == 0)
+    for (size_t at = lk_view_find(text, '%'); at < text.len; at = lk_view_find(text, '%')) {
+        text = lk_view_part(text, at, text.len);
+        if (escaped(text) == 0)
             return false;
-        value = lk_view_part(value, 3, value.len);
+        text = lk_view_part(text, 3, text.len);
     }
     return true;
 }
@@ -87,17 +87,16 @@ static lk_status unescape(lk_view value, lk_buf *scratch, lk_view *out)
  * and may hold further equals signs. LK_OK; LK_REFUSED. */
 static lk_status take_param(lk_view *rest, param *out)
 {
-    size_t end = lk_view_find(*rest, ','), equals;
-    lk_view one = lk_view_part(*rest, 0, end);
+    size_t n = name_len(*rest), end;
 
-    equals = lk_view_find(one, '=');
-    if (equals == one.len)
+    if (n == 0 || n == rest->len || rest->p[n] != '=')
         return LK_REFUSED;
-    out->name = lk_view_part(one, 0, equals);
-    out->value = lk_view_part(one, equals + 1, one.len);
-    /* A comma at the end would be a second spelling. */
-    if (!is_name(out->name) || !is_value(out->value) || end + 1 == rest->len)
-        return LK_REFUSED;
+    out->name = lk_view_make(rest->p, n);
+    out->value = lk_view_make(rest->p + n + 1, rest->len - n - 1);
+    out->value.len = lk_view_find(out->value, ',');
+    end = n + 1 + out->value.len;
+    if (end + 1 == rest->len)
+        return LK_REFUSED; /* a comma at the end would be a second spelling */
     *rest = lk_view_part(*rest, end + 1, rest->len);
     return LK_OK;
 }
@@ -177,6 +176,7 @@ static void write_milliseconds(const lk_claims *c, lk_buf *out)
     }
 #define TEXT(member) offsetof(lk_claims, member), NULL, NULL
 
+/* In the order of names, as they come in a token. */
 static const kept_name kept[] = {
     {NAME("gen"), 0, read_generation, write_generation},
     {NAME("ms"), 0, read_milliseconds, write_milliseconds},
@@ -189,10 +189,10 @@ static const kept_name kept[] = {
 
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 
-/* NULL when NAME is free for any use. */
+/* NULL when NAME, which is not empty, is free for any use. */
 static const kept_name *find_kept(lk_view name)
 {
-    for (size_t i = 0; i < KEPT; i++) {
+    for (size_t i = 0; i < KEPT && kept[i].name.p[0] <= name.p[0]; i++) {
         if (lk_view_equal(name, kept[i].name))
             return &kept[i];
     }
@@ -219,6 +219,8 @@ lk_status lk__params_read(lk_view params, lk_buf *scratch, lk_claims *out)
     lk_view before = {0};
     size_t n = 0;
 
+    if (!has_right_escapes(params)) /* a name can hold no %, so it is values that have them */
+        return LK_REFUSED;
     while (status == LK_OK && params.len > 0) {
         param p;
 
@@ -283,7 +285,7 @@ static lk_status insert_kept(sorted *s, const lk_claims *claims)
         value = lk_view_make(s->memory + start, s->text.len - start);
         if (s->text.full)
             return LK_FULL;
-        if (!is_value(value) || (value.len > 0 && insert(s, (param){kept[i].name, value}) != LK_OK))
+        if (!lk__is_clean_text(value) || (value.len > 0 && insert(s, (param){kept[i].name, value}) != LK_OK))
             return LK_REFUSED;
     }
     return LK_OK;
@@ -291,6 +293,8 @@ static lk_status insert_kept(sorted *s, const lk_claims *claims)
 
 static lk_status insert_others(sorted *s, lk_view params)
 {
+    if (!lk__is_clean_text(params) || !has_right_escapes(params))
+        return LK_REFUSED;
     while (params.len > 0) {
         param p;
 
@@ -324,7 +328,7 @@ lk_status lk__params_write(const lk_claims *claims, lk_buf *out)
 
 lk_status lk_token_param_add(lk_view name, lk_view value, lk_buf *params)
 {
-    if (!is_name(name) || find_kept(name) != NULL || !lk__is_clean_text(value))
+    if (name.len == 0 || name_len(name) != name.len || find_kept(name) != NULL || !lk__is_clean_text(value))
         return LK_REFUSED;
     if (params->len > 0)
         lk_buf_add_byte(params, ',');

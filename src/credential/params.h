@@ -20,8 +20,8 @@
  * is not fit to be shown, or too many of them; LK_FULL. */
 LK_CHECKED lk_status lk__params_write(const lk_claims *claims, lk_buf *out);
 
-/* Fill the claims that parameters stand for; texts that were escaped go to SCRATCH. LK_OK; LK_REFUSED when
- * PARAMS is not in its one spelling or a value is not of its kind; LK_FULL. */
+/* Fill the claims that PARAMS, which is fit to be shown, stand for; texts that were escaped go to SCRATCH.
+ * LK_OK; LK_REFUSED when PARAMS is not in its one spelling or a value is not of its kind; LK_FULL. */
 LK_CHECKED lk_status lk__params_read(lk_view params, lk_buf *scratch, lk_claims *out);
 
 #endif
