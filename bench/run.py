@@ -175,12 +175,13 @@ class Gate:
     def run(self):
         self.prepare()
         bare = self.cases[-1]
-        total, done = self.args.rounds * (2 * len(self.cases) - 1), 0
+        total, done = self.args.rounds * 2 * (len(self.cases) - 1), 0
         for _ in range(self.args.rounds):
             for case in self.cases[:-1]:
-                # The bare answer is measured right before each case: these machines drift.
-                for which in (bare, case):
-                    which["rates"].append(self.load(which))
+                # The same request to the same server, `latchkey off`, right before each case: these machines drift.
+                beside = dict(bare, header=case["header"], port=case["port"])
+                for rates, which in ((bare["rates"], beside), (case["rates"], case)):
+                    rates.append(self.load(which))
                     done += 1
                     progress(done, total)
                 case.setdefault("ratios", []).append(case["rates"][-1] / bare["rates"][-1])
