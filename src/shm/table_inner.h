@@ -121,21 +121,35 @@ static inline uint32_t lk__hash_of(uint64_t sip)
 /* Walk the words of one hash. */
 typedef struct lk__walk {
     const lk__index *ix;
-    uint32_t hash, base, level, extent, i;
     lk__bucket *bucket;
+    uint32_t hash, base, level, extent;
+    uint32_t matches; /* bit set: slots of the bucket that have the hash and were not visited yet */
 } lk__walk;
 
+/* Without a branch for each slot: which one it will be is not to be predicted, and a wrong guess costs as
+ * much as the whole comparison. */
+static inline uint32_t lk__bucket_matches(lk__bucket *b, uint32_t hash)
+{
+    uint32_t matches = 0;
+    for (uint32_t i = 0; i < LK__SLOTS; i++) {
+        uint64_t word = atomic_load_explicit(&b->slot[i], memory_order_relaxed);
+        matches |= (uint32_t)(word >> 32 == hash) << i;
+    }
+    return matches;
+}
 static inline lk__walk lk__walk_of(const lk__index *ix, uint32_t hash)
 {
     uint32_t base = lk__index_base(ix, hash);
-    return (lk__walk){ix, hash, base, 0, lk__index_extent(ix, base), 0, &ix->buckets[base]};
+    lk__bucket *b = &ix->buckets[base];
+    return (lk__walk){ix, b, hash, base, 0, lk__index_extent(ix, base), lk__bucket_matches(b, hash)};
 }
 /* The next slot whose word has the hash, or NULL. *word receives what was read there. */
 static inline _Atomic uint64_t *lk__walk_next(lk__walk *w, uint64_t *word)
 {
     for (;;) {
-        while (w->i < LK__SLOTS) {
-            _Atomic uint64_t *slot = &w->bucket->slot[w->i++];
+        while (w->matches != 0) {
+            _Atomic uint64_t *slot = &w->bucket->slot[__builtin_ctz(w->matches)];
+            w->matches &= w->matches - 1;
             *word = atomic_load_explicit(slot, memory_order_acquire);
             if (*word >> 32 == w->hash) {
                 return slot;
@@ -144,8 +158,8 @@ static inline _Atomic uint64_t *lk__walk_next(lk__walk *w, uint64_t *word)
         if (++w->level >= w->extent) {
             return NULL;
         }
-        w->i = 0;
         w->bucket = &w->ix->buckets[lk__index_bucket(w->ix, w->base, w->level)];
+        w->matches = lk__bucket_matches(w->bucket, w->hash);
     }
 }
 
