@@ -80,9 +80,7 @@ static lk_status load_one(const lk__lmdb_env *db, MDB_txn *txn, lk_load *load)
     lk__lmdb_row row;
     lk_status status = lk__lmdb_row_get(db, txn, &load->key, &row);
 
-    load->why = LK_REASON_NONE;
-    if (status == LK_MISS)
-        return lk__lmdb_fenced(db, txn, &load->key, &load->why);
+    load->why = row.is_fence ? row.why : LK_REASON_NONE;
     if (status != LK_OK)
         return status;
     if (load->head_only)
@@ -112,6 +110,25 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
     return LK_OK;
 }
 
+static lk_status count_in(const lk__lmdb_env *db, MDB_txn *txn, lk_store_count *out)
+{
+    uint64_t fences;
+    lk_status status = lk__lmdb_fences(db, txn, &fences);
+
+    for (unsigned i = 0; i < LK__LMDB_NAMES && status == LK_OK; i++) {
+        MDB_stat stat;
+
+        status = lk__lmdb_status(mdb_stat(txn, db->dbs[i], &stat));
+        if (status != LK_OK)
+            break;
+        out->bytes +=
+            (uint64_t)stat.ms_psize * (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+        if (i == LK__LMDB_SESSIONS) /* the names of the other databases are entries too */
+            out->sessions = stat.ms_entries - (LK__LMDB_NAMES - 1) - fences;
+    }
+    return status == LK_OK ? LK_OK : LK_FAULT;
+}
+
 static lk_status counts(lk_store *store, lk_store_count *out)
 {
     const lk__lmdb *s = (const lk__lmdb *)store;
@@ -121,20 +138,9 @@ static lk_status counts(lk_store *store, lk_store_count *out)
     memset(out, 0, sizeof(*out));
     if (status != LK_OK)
         return status;
-    for (unsigned i = 0; i < LK__LMDB_NAMES && status == LK_OK; i++) {
-        MDB_stat stat;
-
-        status = lk__lmdb_status(mdb_stat(slot->txn, s->db->dbs[i], &stat));
-        if (status != LK_OK)
-            break;
-        out->bytes +=
-            (uint64_t)stat.ms_psize * (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
-        if (i == LK__LMDB_SESSIONS)
-            out->sessions =
-                stat.ms_entries - (LK__LMDB_NAMES - 1); /* the names of the others are entries too */
-    }
+    status = count_in(s->db, slot->txn, out);
     lk__lmdb_read_end(slot);
-    return status == LK_OK ? LK_OK : LK_FAULT;
+    return status;
 }
 
 const lk_store_ops lk__store_lmdb = {

@@ -25,7 +25,7 @@
 /* Sessions are in the unnamed database. A named one has to be found by its name in that one first, in each
  * transaction anew, which would double the time of a look-up. The names have another length than a session
  * key, so neither can be taken for the other, and begin alike, so that they lie together. */
-static const char *const names[LK__LMDB_NAMES] = {NULL, "~users", "~expiry", "~fences", "~events", "~meta"};
+static const char *const names[LK__LMDB_NAMES] = {NULL, "~users", "~expiry", "~events", "~meta"};
 
 static pthread_mutex_t opened_lock = PTHREAD_MUTEX_INITIALIZER;
 static lk__lmdb_env *opened; /* the environments of this process */

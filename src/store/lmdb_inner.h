@@ -14,12 +14,12 @@
 
 /* The databases of the environment; their content is in docs/stores/lmdb.md. */
 typedef enum lk__lmdb_name {
-    LK__LMDB_SESSIONS, /* session key -> due time, record; beside them the names of the other databases */
+    LK__LMDB_SESSIONS, /* session key -> due time, record or fence; beside them the names of the other
+                          databases */
     LK__LMDB_USERS,    /* realm, 0, user, 0, session key -> nothing */
     LK__LMDB_EXPIRY,   /* due time (ordered), kind, id -> nothing */
-    LK__LMDB_FENCES,   /* session key -> fence */
     LK__LMDB_EVENTS,   /* sequence number (ordered) -> cut-off */
-    LK__LMDB_META,     /* "format", "seq" */
+    LK__LMDB_META,     /* "format", "seq", "fences" */
     LK__LMDB_NAMES
 } lk__lmdb_name;
 
@@ -116,9 +116,12 @@ LK_CHECKED lk_status lk__lmdb_has_room(lk__lmdb_env *db);
 typedef struct lk__lmdb_row {
     int64_t due_s; /* under which time it stands in the expiry index */
     lk_view record;
+    bool is_fence;
+    lk_reason why;   /* of a fence */
+    int64_t until_s; /* of a fence */
 } lk__lmdb_row;
 
-#define LK__LMDB_NEW INT64_MIN /* as the due time of before: there is no row yet */
+#define LK__LMDB_NEW INT64_MIN /* as a due time: there is no row */
 
 LK_CHECKED lk_status lk__lmdb_get(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_name name, lk_view key,
                                   lk_view *value);
@@ -127,32 +130,30 @@ LK_CHECKED lk_status lk__lmdb_put(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb
 /* LK_OK also when it is not there. */
 LK_CHECKED lk_status lk__lmdb_delete(const lk__lmdb_env *db, MDB_txn *txn, lk__lmdb_name name, lk_view key);
 
-/* LK_OK; LK_MISS; LK_STALE when the row is too short to be one; LK_FAULT. */
+/* LK_OK: a session; LK_STALE: a fence, or too short to be anything; LK_MISS; LK_FAULT. The record is in
+ * LMDB's memory, good until the next write of the transaction. */
 LK_CHECKED lk_status lk__lmdb_row_get(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key,
                                       lk__lmdb_row *row);
 /* Write the RECORD of S, which stood under DUE_BEFORE_S (or LK__LMDB_NEW), now due at DUE_S. */
 LK_CHECKED lk_status lk__lmdb_row_put(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s,
                                       lk_view record, int64_t due_before_s, int64_t due_s);
+/* Let ROW of KEY be looked at again at DUE_S. */
+LK_CHECKED lk_status lk__lmdb_row_defer(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key,
+                                        const lk__lmdb_row *row, int64_t due_s);
 /* Remove the row of KEY with its index entries. LK_OK; LK_MISS; LK_FULL; LK_FAULT. */
 LK_CHECKED lk_status lk__lmdb_row_drop(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key);
-
-/* LK_STALE with the reason when KEY is fenced; LK_MISS; LK_FAULT. */
-LK_CHECKED lk_status lk__lmdb_fenced(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key,
-                                     lk_reason *why);
-/* End a session: put a fence, or move the end of the one that is there, whose first reason stays; and remove
- * the row if there is one. LK_OK, LK_FULL, LK_FAULT. */
+/* End a session: in its place, or in an empty one, lies a fence. Of a fence that is there the end moves, the
+ * first reason stays. LK_OK, LK_FULL, LK_FAULT. */
 LK_CHECKED lk_status lk__lmdb_row_end(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key,
                                       lk_reason reason, int64_t until_s);
+/* How many of the rows are fences. */
+LK_CHECKED lk_status lk__lmdb_fences(const lk__lmdb_env *db, MDB_txn *txn, uint64_t *n);
 
 /* Keys. The prefix of a user's entries in USERS; the key of an entry in EXPIRY. */
 #define LK__LMDB_USER_MAX (LK_REALM_MAX + LK_USER_ID_MAX + 2 + LK_SESSION_KEY_LEN)
 void lk__lmdb_user_prefix(lk_view realm, lk_view user, lk_buf *out);
 
-typedef enum lk__lmdb_kind {
-    LK__LMDB_OF_SESSION = 1,
-    LK__LMDB_OF_FENCE = 2,
-    LK__LMDB_OF_EVENT = 3
-} lk__lmdb_kind;
+typedef enum lk__lmdb_kind { LK__LMDB_OF_ROW = 1, LK__LMDB_OF_EVENT = 2 } lk__lmdb_kind;
 #define LK__LMDB_EXPIRY_LEN (8 + 1 + LK_SESSION_KEY_LEN)
 typedef struct lk__lmdb_due {
     int64_t at_s;

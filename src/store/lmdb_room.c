@@ -11,7 +11,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define KEPT_LEN (UINT64_C(1) << 20)     /* room kept; less in a map that is small itself */
+#define KEPT_LEN (UINT64_C(1) << 20)     /* room kept, at least; less in a map that is small itself */
+#define KEPT_PART 12                     /* or this part of what is used: see kept_of */
 #define PROMISED_LEN (UINT64_C(4) << 20) /* asked of the disk at a time */
 #define FREE_PAGES_DBI 0 /* LMDB's own database of free pages; readable by a reader (mdb_stat does) */
 
@@ -54,7 +55,7 @@ static bool is_full(int error)
  * system that cannot promise leaves us with what LMDB finds out when it writes. */
 static lk_status promise(lk__lmdb_env *db, uint64_t used, uint64_t kept)
 {
-    uint64_t len = PROMISED_LEN;
+    uint64_t len = kept + PROMISED_LEN;
     int file, error;
 
     if (used + kept <= db->disk_until)
@@ -72,20 +73,35 @@ static lk_status promise(lk__lmdb_env *db, uint64_t used, uint64_t kept)
     return LK_OK;
 }
 
+/* How much is kept. A fence lies where its session lay; what grows when sessions end is the expiry index,
+ * where the entry of a session with a long life moves to the end of its fence. Entries are a tenth of a
+ * store; pages run empty, and are used again, once about two thirds of the sessions are ended. A twelfth
+ * covers it. */
+static uint64_t kept_of(uint64_t used, uint64_t map_len)
+{
+    uint64_t kept = used / KEPT_PART > KEPT_LEN ? used / KEPT_PART : KEPT_LEN;
+
+    return kept < map_len / 4 ? kept : map_len / 4;
+}
+
 lk_status lk__lmdb_has_room(lk__lmdb_env *db)
 {
     MDB_envinfo info;
-    uint64_t used, kept;
+    uint64_t used, kept, behind, enough;
+    lk_status status = LK_FULL;
 
     if (mdb_env_info(db->mdb, &info) != MDB_SUCCESS)
         return LK_FAULT;
     used = ((uint64_t)info.me_last_pgno + 1) * db->page_len;
-    kept = info.me_mapsize / 4 < KEPT_LEN ? info.me_mapsize / 4 : KEPT_LEN;
-    if (used + kept > info.me_mapsize) {
-        uint64_t behind = used < info.me_mapsize ? info.me_mapsize - used : 0;
-        uint64_t enough = (kept - behind) / db->page_len;
-
-        return free_pages(db, enough) >= enough ? LK_OK : LK_FULL;
+    kept = kept_of(used, info.me_mapsize);
+    behind = used < info.me_mapsize ? info.me_mapsize - used : 0;
+    if (behind >= kept) {
+        status = promise(db, used, kept);
+        behind = 0;
     }
-    return promise(db, used, kept);
+    if (status != LK_FULL)
+        return status;
+    /* The file can grow no further; are there pages in it that nobody uses? */
+    enough = (kept - behind) / db->page_len;
+    return free_pages(db, enough) >= enough ? LK_OK : LK_FULL;
 }

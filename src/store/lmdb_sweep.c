@@ -36,27 +36,33 @@ static lk_status first_due(const lk__lmdb_env *db, MDB_txn *txn, int64_t now_s, 
     return now_s >= 0 && lk__get64_ordered(out->p) <= (uint64_t)now_s ? LK_OK : LK_MISS;
 }
 
-/* A session whose entry is due: removed when it is over, else the entry moves to where its end is now. */
-static lk_status sweep_session(lk__lmdb_env *db, MDB_txn *txn, const lk__lmdb_due *due, sweeping *w)
+/* Until when the row is needed. What cannot be read is not. */
+static int64_t needed_until_s(const lk__lmdb_row *row, const lk_session_key *key)
 {
-    uint8_t room[LK_RECORD_MAX];
-    lk__lmdb_row row;
     lk_session s;
-    lk_status status = lk__lmdb_row_get(db, txn, &due->id, &row);
+
+    if (row->is_fence)
+        return row->until_s;
+    return lk__record_of(row->record, key, &s) == LK_OK ? lk__session_forget_s(&s) : 0;
+}
+
+/* A row whose entry is due: removed when it is over, else the entry moves to where its end is now. */
+static lk_status sweep_row(lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key, sweeping *w)
+{
+    lk__lmdb_row row;
+    lk_status status = lk__lmdb_row_get(db, txn, key, &row);
+    int64_t until_s;
 
     if (status == LK_MISS)
         return LK_OK;
-    if (status == LK_OK && row.record.len <= sizeof(room)) {
-        memcpy(room, row.record.p, row.record.len);
-        row.record.p = room;
-        if (lk__record_of(row.record, &due->id, &s) == LK_OK && lk__session_forget_s(&s) > w->now_s)
-            return lk__lmdb_row_put(db, txn, &s, row.record, row.due_s, lk__session_forget_s(&s));
-    }
     if (status == LK_FAULT)
         return LK_FAULT;
-    status = lk__lmdb_row_drop(db, txn, &due->id);
+    until_s = needed_until_s(&row, key);
+    if (until_s > w->now_s)
+        return lk__lmdb_row_defer(db, txn, key, &row, until_s);
+    status = lk__lmdb_row_drop(db, txn, key);
     w->removed += status == LK_OK;
-    return status == LK_MISS ? LK_OK : status;
+    return status;
 }
 
 static lk_status sweep_one(lk__lmdb_env *db, MDB_txn *txn, lk_view key, sweeping *w)
@@ -69,12 +75,8 @@ static lk_status sweep_one(lk__lmdb_env *db, MDB_txn *txn, lk_view key, sweeping
         return lk__lmdb_delete(db, txn, LK__LMDB_EXPIRY, key);
     memcpy(copy, key.p, sizeof(copy)); /* KEY is in the map and moves with the first write */
     switch (due.kind) {
-    case LK__LMDB_OF_SESSION:
-        status = sweep_session(db, txn, &due, w);
-        break;
-    case LK__LMDB_OF_FENCE:
-        status = lk__lmdb_delete(db, txn, LK__LMDB_FENCES, lk_view_make(due.id.bytes, sizeof(due.id.bytes)));
-        w->removed++;
+    case LK__LMDB_OF_ROW:
+        status = sweep_row(db, txn, &due.id, w);
         break;
     case LK__LMDB_OF_EVENT:
         status = lk__lmdb_delete(db, txn, LK__LMDB_EVENTS, lk_view_make(due.id.bytes, 8));

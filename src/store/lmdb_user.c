@@ -77,7 +77,7 @@ lk_status lk__lmdb_user_trim(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s
         if (status == LK_OK && lk_record_read(row.record, &other) == LK_OK &&
             now_s >= lk__session_forget_s(&other)) {
             status = lk__lmdb_row_drop(db, txn, &found[i]);
-        } else if (status == LK_MISS) {
+        } else if (status == LK_MISS || row.is_fence) {
             memcpy(w.prefix + w.prefix_len, found[i].bytes, sizeof(found[i].bytes));
             status = lk__lmdb_delete(db, txn, LK__LMDB_USERS,
                                      lk_view_make(w.prefix, w.prefix_len + sizeof(found[i].bytes)));

@@ -22,11 +22,8 @@ static lk__lmdb_env *env_of(lk_store *store)
 static lk_status read_copy(const lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key,
                            uint8_t room[LK_RECORD_MAX], lk__lmdb_row *row, lk_session *s)
 {
-    lk_reason why;
     lk_status status = lk__lmdb_row_get(db, txn, key, row);
 
-    if (status == LK_MISS)
-        return lk__lmdb_fenced(db, txn, key, &why);
     if (status == LK_OK && row->record.len > LK_RECORD_MAX)
         return LK_STALE;
     if (status != LK_OK)
@@ -54,11 +51,8 @@ typedef struct creation {
 static lk_status may_create(lk__lmdb_env *db, MDB_txn *txn, const lk_session_key *key)
 {
     lk__lmdb_row row;
-    lk_reason why;
     lk_status status = lk__lmdb_row_get(db, txn, key, &row);
 
-    if (status == LK_MISS)
-        status = lk__lmdb_fenced(db, txn, key, &why);
     if (status == LK_OK || status == LK_STALE)
         return LK_REFUSED;
     return status == LK_MISS ? lk__lmdb_has_room(db) : status;
@@ -261,14 +255,14 @@ static lk_status destroy_work(lk__lmdb_env *db, MDB_txn *txn, void *argument)
         lk_session s;
 
         status = lk__lmdb_row_get(db, txn, &key, &row);
-        if (status == LK_FAULT || (status == LK_MISS && i > 0))
+        if (status == LK_FAULT || (i > 0 && (status == LK_MISS || row.is_fence)))
             break;
         next = none;
         if (status == LK_OK && lk__record_of(row.record, &key, &s) == LK_OK)
             next = s.previous;
         status = lk__lmdb_row_end(db, txn, &key, e->reason, e->fence_s);
     }
-    return status == LK_MISS ? LK_OK : status;
+    return status == LK_MISS || status == LK_STALE ? LK_OK : status;
 }
 
 lk_status lk__lmdb_destroy(lk_store *store, const lk_session_key *key, lk_reason reason, int64_t fence_s)
