@@ -66,10 +66,10 @@ typedef struct lk_limit {
  * room; LK_FAULT. *ended (may be NULL) counts what the limit ended. */
 LK_CHECKED lk_status lk_store_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended);
 
-/* In one step: create S and turn OLD (which must be alive in OLD_GENERATION) into an ending one, readable but
- * not writable until grace_until_s. With grace_until_s == 0, OLD is destroyed with a fence until fence_s.
- * LK_OK; LK_MISS or LK_STALE when OLD is gone or in another generation (nothing is created); LK_REFUSED;
- * LK_FULL; LK_FAULT. */
+/* In one step: create S and turn OLD (which must be there in OLD_GENERATION, not ending and before its
+ * absolute end; idle is the guard's to judge) into an ending one, readable but not writable until
+ * grace_until_s. With grace_until_s == 0, OLD is destroyed with a fence until fence_s. LK_OK; LK_MISS or
+ * LK_STALE when OLD is gone or in another generation (nothing is created); LK_REFUSED; LK_FULL; LK_FAULT. */
 LK_CHECKED lk_status lk_store_replace(lk_store *store, const lk_session_key *old, uint32_t old_generation,
                                       const lk_session *s, int64_t grace_until_s, int64_t fence_s,
                                       lk_limit limit);
@@ -85,19 +85,22 @@ typedef struct lk_touch {
     lk_session_key key;
     int64_t seen_s;
 } lk_touch;
-/* Move last-seen forward (never back) in one step for many. Missing and ending ones are passed over. LK_OK,
- * LK_FAULT. */
+/* Move last-seen forward (never back) in one step for many. Missing and ending ones are passed over. LK_OK;
+ * LK_FULL when there is no room even for that; LK_FAULT. */
 LK_CHECKED lk_status lk_store_touch_many(lk_store *store, const lk_touch *touches, size_t n);
 
 /* End a session and leave a fence until fence_s, so that no write that was on its way can bring it back. Also
- * ends the session it had replaced, if that is still readable. Ending what is not there leaves the fence all
- * the same and gives LK_OK. LK_FULL; LK_FAULT. */
+ * ends the session it had replaced, if that is still readable, and the one that had replaced, up to 16.
+ * Ending what is not there leaves the fence all the same and gives LK_OK; ending twice keeps the first reason
+ * and the later fence. LK_FULL; LK_FAULT. */
 LK_CHECKED lk_status lk_store_destroy(lk_store *store, const lk_session_key *key, lk_reason reason,
                                       int64_t fence_s);
 
 /* The live sessions of one user, a page at a time, heads only. *cursor starts at 0 and is 0 again after the
- * last page. Cost: O(page). Each found session is handed to EACH (views good for the call). EACH answers
- * false to stop. LK_OK, LK_FAULT. */
+ * last page; a page may hold fewer than it could. Cost: O(page). Each found session is handed to EACH (views
+ * good for the call), which may use the store. EACH answers false to stop. Ending ones are left out. One that
+ * is idle by its record but may have been used since is handed out: who needs to know looks at what is not
+ * flushed yet. LK_OK, LK_FAULT. */
 typedef bool (*lk_session_each)(void *context, const lk_session *s);
 LK_CHECKED lk_status lk_store_list_by_user(lk_store *store, lk_view realm, lk_view user, uint64_t *cursor,
                                            uint32_t page, lk_session_each each, void *context);
@@ -113,8 +116,9 @@ typedef struct lk_store_count {
 } lk_store_count;
 LK_CHECKED lk_status lk_store_counts(lk_store *store, lk_store_count *out);
 
-/* Remove what is over at NOW_S: at most max_rows rows and about max_ms. *removed counts. LK_OK when nothing
- * is left to do, LK_FULL when a bound was met and more is waiting, LK_FAULT. */
+/* Remove what is over at NOW_S: at most max_rows rows and about max_ms. A session goes a minute and an eighth
+ * of its idle time after its end, since last-seen times reach the store late. *removed counts. LK_OK when
+ * nothing is left to do, LK_FULL when a bound was met and more is waiting, LK_FAULT. */
 LK_CHECKED lk_status lk_store_sweep(lk_store *store, int64_t now_s, uint32_t max_rows, uint32_t max_ms,
                                     uint32_t *removed);
 
