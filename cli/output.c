@@ -23,6 +23,9 @@ static int print_json(const cli *c, json_t *object)
 {
     int failed = object == NULL || json_dumpf(object, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
     json_decref(object);
+    if (failed && ferror(stdout)) {
+        return flush_all(c); /* which says what is wrong with the output */
+    }
     if (failed) {
         fprintf(stderr, "latchkey: out of memory\n");
         return CLI_FAULT;
