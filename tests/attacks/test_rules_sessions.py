@@ -156,6 +156,25 @@ def test_full_store_refuses_logins_without_a_trace_and_lets_people_stay_and_leav
         site.close()
 
 
+def test_new_keys_end_all_that_was_handed_out_and_no_password():
+    """What docs/threat-model.md says to do when keys were stolen."""
+    site = Served()
+    try:
+        site.register("alice")
+        cookie = site.login("alice").cookie()
+        bearers = [site.login("alice", credential=kind, carrier="header").json()["token"] for kind in ("token", "jwt")]
+        browser = Browser(site)
+        browser.page("/auth/login")
+        site.stop()
+        (site.directory / "keys").rename(site.directory / "stolen")
+        site.start()
+        assert [who(site, cookie=cookie)] + [who(site, bearer=b) for b in bearers] == ["", "", ""]
+        assert browser.submit("/auth/login", username="alice", password=PASSWORD).status == 403
+        assert who(site, cookie=site.login("alice").cookie()) == "alice"
+    finally:
+        site.close()
+
+
 # ---- what is left behind ------------------------------------------------------------------------------------------------------
 
 def leave_traces(site):

@@ -106,6 +106,22 @@ def test_token_gives_no_role_its_user_does_not_have(easy):
     assert easy.call("GET", "/role/", bearer=bearer(easy, "boss", "jwt")).status == 200
 
 
+NAMES = ("Bob,roles=admin", "Bob\",\"roles\":[\"admin\"],\"x\":\"", "Bob roles=admin", "admin", "Bob%2Croles=admin", "a=b,roles=admin,c=d",
+         "Bob.roles=admin")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_of_a_user_is_no_list_of_roles(easy, name):
+    """A person chooses the name, and shall choose nothing else with it."""
+    easy.register(name)
+    for kind in KINDS:
+        token = bearer(easy, name, kind)
+        assert easy.call("GET", "/required/", bearer=token).seen("Remote-Groups") == [""], kind
+        assert easy.call("GET", "/role/", bearer=token).status == 403, kind
+        assert easy.call("GET", "/scope/", bearer=token).status == (200 if kind == "session" else 403), kind
+        assert easy.call("GET", "/auth/session", bearer=token).json()["user"]["name"] == name, kind
+
+
 # ---- answers that hold tokens ------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("kind", KINDS)
