@@ -32,9 +32,9 @@ def easy():
 
 @pytest.fixture(scope="session")
 def strict():
-    """Three wrong passwords in four seconds, three sessions a user, replaced ids dead at once."""
+    """Three wrong passwords in six seconds, three sessions a user, replaced ids dead at once."""
     served = Served()
-    served.restart(throttle="account=3/4s address=40/4s", session="grace=0s per_user=3")
+    served.restart(throttle="account=3/6s address=40/6s", session="grace=0s per_user=3")
     yield served
     served.close()
 
