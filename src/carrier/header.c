@@ -7,19 +7,22 @@
 /* token68 of RFC 9110 section 11.2: the alphabet of a bearer credential, `=` only at its end. */
 static bool is_token68(lk_view v)
 {
-    size_t i = 0;
-    while (i < v.len) {
-        uint8_t c = v.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '-' && c != '.' && c != '_' && c != '~' && c != '+' && c != '/')
-            break;
-        i++;
-    }
-    if (i == 0)
-        return false;
-    while (i < v.len && v.p[i] == '=')
-        i++;
-    return i == v.len;
+    static const uint8_t alphabet[256] = {
+        ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1, ['h'] = 1, ['i'] = 1,
+        ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1,
+        ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1, ['y'] = 1, ['z'] = 1, ['A'] = 1,
+        ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1, ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1,
+        ['K'] = 1, ['L'] = 1, ['M'] = 1, ['N'] = 1, ['O'] = 1, ['P'] = 1, ['Q'] = 1, ['R'] = 1, ['S'] = 1,
+        ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1, ['Y'] = 1, ['Z'] = 1, ['0'] = 1, ['1'] = 1,
+        ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1, ['-'] = 1,
+        ['.'] = 1, ['_'] = 1, ['~'] = 1, ['+'] = 1, ['/'] = 1};
+    size_t i = 0, end = v.len;
+    uint8_t all = 1;
+    while (end > 0 && v.p[end - 1] == '=')
+        end--;
+    for (i = 0; i < end; i++)
+        all &= alphabet[v.p[i]];
+    return end > 0 && all != 0;
 }
 
 /* The part after `Bearer ` in FIELD. LK_MISS for another scheme. */
