@@ -169,6 +169,7 @@ lk__chunk *lk__room_find(lk_table *t, uint32_t cls)
     while (c == NULL && adopt_page(t, cls)) {
         c = from_open_page(t, cls, name);
     }
+    atomic_fetch_add_explicit(&t->classes[cls].given, c != NULL, memory_order_relaxed);
     lk__unlock(&t->classes[cls].lock);
     return c;
 }

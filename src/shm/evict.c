@@ -13,7 +13,7 @@
 #define WINDOW 16u   /* words of 64 pages whose hints are compared: all of the class in a table of 64 MiB */
 #define LOOKS 8u     /* pages read for one victim: a hint may be out of date, and is then set right */
 #define TRIES 32u    /* victims that others took first */
-#define WAIT_MAX 64u /* evictions between two vain looks at the pages of other classes */
+#define WAIT_MAX 64u /* evictions between two looks at the pages of other classes, where they do not pay */
 
 /* What the hints say about the pages of a class. */
 typedef struct outlook {
@@ -87,12 +87,13 @@ static void choose(lk_table *t, uint32_t cls, int64_t now_s, const lk__chunk *sp
     }
 }
 
-/* Make the victim's chunk one's own. NULL: it was used, changed or taken meanwhile. */
-static lk__chunk *reclaim(lk_table *t, const lk__victim *v)
+/* Make the victim's chunk one's own. NULL: it was used, changed or taken meanwhile, or its stripe was not to
+ * be had beside HELD. */
+static lk__chunk *reclaim(lk_table *t, const lk__stripe *held, const lk__victim *v)
 {
     lk__stripe *s;
     lk__found f;
-    lk_status status = lk__entry_hold(t, v->chunk, &v->peek, NULL, &s, &f);
+    lk_status status = lk__entry_hold(t, v->chunk, &v->peek, held, &s, &f);
     bool same = status == LK_OK && f.peek.last_s == v->peek.last_s && f.peek.expires_s == v->peek.expires_s;
     if (same) {
         lk__entry_unlink(t, s, &f);
@@ -102,8 +103,21 @@ static lk__chunk *reclaim(lk_table *t, const lk__victim *v)
     if (ours) {
         atomic_store(&v->chunk->stamp, lk__self(t));
     }
-    lk__entry_let(s, NULL);
+    lk__entry_let(s, held);
     return ours ? v->chunk : NULL;
+}
+
+lk__chunk *lk__room_below(lk_table *t, uint32_t cls, int64_t now_s, const lk__stripe *held,
+                          const lk__victim *worth)
+{
+    lk__victim v = {0};
+    (void)lk__lock(t, &t->classes[cls].lock);
+    choose(t, cls, now_s, worth->chunk, &v);
+    lk__unlock(&t->classes[cls].lock);
+    if (v.chunk == NULL || !lk__victim_beats(worth, &v.peek, v.rank)) {
+        return NULL;
+    }
+    return reclaim(t, held, &v);
 }
 
 /* Is it time to look at the pages of other classes before a live session of this one is lost? */
@@ -116,11 +130,17 @@ static bool may_steal(lk__class *c)
     return skip == 0;
 }
 
-static void stole(lk__class *c, bool done)
+/* Look again at once only where it pays: where classes take one page from each other for an entry or two each
+ * time, all of them are better off with what they have. */
+static void stole(lk__class *c, uint32_t cls, bool done)
 {
+    uint32_t given = atomic_load_explicit(&c->given, memory_order_relaxed);
+    uint32_t since = given - atomic_load_explicit(&c->given_before, memory_order_relaxed);
     uint32_t wait = atomic_load_explicit(&c->wait, memory_order_relaxed);
-    wait = done ? 0 : wait == 0 ? 1 : wait * 2;
+    bool pays = done && since >= lk__class_chunks(cls) / 4;
+    wait = pays ? 0 : wait == 0 ? 1 : wait * 2;
     wait = wait < WAIT_MAX ? wait : WAIT_MAX;
+    atomic_store_explicit(&c->given_before, given, memory_order_relaxed);
     atomic_store_explicit(&c->wait, wait, memory_order_relaxed);
     atomic_store_explicit(&c->skip, wait, memory_order_relaxed);
 }
@@ -139,12 +159,12 @@ static lk__chunk *push_out(lk_table *t, uint32_t cls, const lk__chunk *spare, bo
     }
     if (v.rank == LK__RANK_LIVE && may_steal(&t->classes[cls])) {
         bool done = lk__steal_page(t, cls, now_s, false, v.peek.last_s);
-        stole(&t->classes[cls], done);
+        stole(&t->classes[cls], cls, done);
         if (done) {
             return NULL;
         }
     }
-    return reclaim(t, &v);
+    return reclaim(t, NULL, &v);
 }
 
 lk__chunk *lk__room_take(lk_table *t, uint32_t cls, const lk__chunk *spare)

@@ -2,22 +2,22 @@
  *
  * steal.c - a page of one size class for another, so that no class starves because others came first.
  *
- * Entries in the page are moved to free chunks of their class where there are any. What cannot be moved is
- * lost only in the order of evict.c: without need, no session is lost that was seen later than the one the
- * asking class would have lost itself.
+ * A page that costs no live session (it is half empty, or holds what goes first) is taken at once; otherwise
+ * one of the class whose sessions were seen longest ago, if they are older than what the asking class would
+ * lose itself.
  */
 #include "table_inner.h"
-#include <sched.h>
 
-#define WINDOW 1024u   /* pages whose hints are compared */
-#define TIERS 3u       /* pages with something over or low; at most half full; by age */
-#define PER_TIER 2u    /* pages read of each */
-#define PATIENCE 1000u /* turns given to a writer that has a chunk and has not published it */
+#define WINDOW 1024u /* pages whose hints are compared */
+#define TIERS 3u     /* pages with something over or low; at most half full; by age */
+#define PER_TIER 2u  /* pages read of each */
 
 typedef struct offer {
     uint32_t page, cls;
-    uint32_t lost;   /* sessions that would go */
-    uint32_t newest; /* last use among the page's sessions */
+    uint32_t staying; /* entries to be moved */
+    uint32_t lost;    /* sessions that would go for want of room to move to */
+    uint32_t oldest;  /* last use of the one seen longest ago */
+    uint32_t pages;   /* how many the class has */
 } offer;
 
 typedef struct shortlist {
@@ -25,10 +25,10 @@ typedef struct shortlist {
     uint64_t score[TIERS][PER_TIER]; /* the lower the better */
 } shortlist;
 
-static uint32_t chunks_used(const lk_table *t, uint32_t page)
+static uint32_t chunks_used(const lk_table *t, uint32_t page, uint32_t cls)
 {
     uint32_t n = 0;
-    for (uint32_t w = 0; w < LK__PAGE_BITS; w++) {
+    for (uint32_t w = 0; w * 64 < lk__class_chunks(cls); w++) {
         n += (uint32_t)__builtin_popcountll(
             atomic_load_explicit(&t->pages[page].used[w], memory_order_relaxed));
     }
@@ -51,14 +51,14 @@ static void enlist(shortlist *l, uint32_t tier, uint32_t page, uint64_t score)
 
 static void weigh(const lk_table *t, uint32_t page, uint32_t cls, uint32_t now, shortlist *l)
 {
-    uint32_t used = chunks_used(t, page);
     uint32_t oldest = atomic_load_explicit(&t->oldest[page], memory_order_relaxed);
     bool is_over = atomic_load_explicit(&t->soonest[page], memory_order_relaxed) <= now;
     if (is_over || lk__bit_is(lk__bits(t, LK__BITS_LOW, cls), page)) {
         enlist(l, 0, page, oldest == UINT32_MAX ? 0 : oldest); /* best of all: no session in it */
     }
-    if (used * 2 <= lk__class_chunks(cls)) {
-        enlist(l, 1, page, used);
+    if (lk__bit_is(lk__bits(t, LK__BITS_OPEN, cls), page)) {
+        uint32_t used = chunks_used(t, page, cls);
+        enlist(l, 1, page, used * 2 <= lk__class_chunks(cls) ? used : UINT64_MAX);
     }
     if (oldest != UINT32_MAX) {
         enlist(l, 2, page, oldest);
@@ -80,6 +80,16 @@ static void look_around(lk_table *t, uint32_t cls, int64_t now_s, shortlist *l)
     atomic_store_explicit(&t->head->steal_hand, page, memory_order_relaxed);
 }
 
+static uint32_t pages_of(const lk_table *t, uint32_t cls)
+{
+    const _Atomic uint64_t *mine = lk__bits(t, LK__BITS_MINE, cls);
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < t->g.bit_words; w++) {
+        n += (uint32_t)__builtin_popcountll(atomic_load_explicit(&mine[w], memory_order_relaxed));
+    }
+    return n;
+}
+
 /* Free chunks of CLS outside PAGE, counted up to ENOUGH. */
 static uint32_t room_elsewhere(const lk_table *t, uint32_t cls, uint32_t page, uint32_t enough)
 {
@@ -88,152 +98,66 @@ static uint32_t room_elsewhere(const lk_table *t, uint32_t cls, uint32_t page, u
     for (uint32_t p = lk__bit_next(t, open, 0); p < t->g.pages && room < enough;
          p = lk__bit_next(t, open, p + 1)) {
         if (p != page && lk__page_class(t, p) == cls && atomic_load(&t->pages[p].drainer) == 0) {
-            room += lk__class_chunks(cls) - chunks_used(t, p);
+            room += lk__class_chunks(cls) - chunks_used(t, p, cls);
         }
     }
     return room;
 }
 
-/* Read PAGE; take it for the best offer if it is better. */
-static void appraise(lk_table *t, uint32_t page, int64_t now_s, offer *best)
+/* Read PAGE. False when it is not to be had. */
+static bool appraise(lk_table *t, uint32_t page, int64_t now_s, offer *o)
 {
-    lk__page_sum sum;
+    lk__page_sum sum = {.other = 1};
     lk__victim v = {0};
     uint32_t cls = lk__page_class(t, page);
     if (cls == LK__CLASSES) {
-        return;
+        return false;
     }
     (void)lk__lock(t, &t->classes[cls].lock);
-    bool still = lk__page_class(t, page) == cls;
-    if (still) {
+    if (lk__page_class(t, page) == cls) {
         (void)lk__page_scan(t, page, cls, now_s, NULL, &sum, &v);
         lk__page_refresh(t, page, cls, &sum);
     }
     lk__unlock(&t->classes[cls].lock);
-    if (!still) {
-        return;
-    }
     uint32_t staying = sum.live + sum.fixed;
     uint32_t room = room_elsewhere(t, cls, page, staying);
-    uint32_t lost = staying > room ? staying - room : 0;
-    if (sum.fixed <= room && (lost < best->lost || (lost == best->lost && sum.newest < best->newest))) {
-        *best = (offer){page, cls, lost, sum.newest};
-    }
+    *o = (offer){page, cls, staying, staying > room ? staying - room : 0, sum.oldest, pages_of(t, cls)};
+    return sum.other == 0 && sum.fixed <= room;
 }
 
-/* From now on nobody takes a chunk of the page. A dead drainer's place may be taken. */
-static bool begin_drain(lk_table *t, const offer *o)
+/* First what costs no session, by the work it is; then what costs the oldest ones, of the class that has
+ * most. */
+static bool is_better(const offer *a, const offer *b, uint32_t none)
 {
-    lk__page *page = &t->pages[o->page];
-    (void)lk__lock(t, &t->classes[o->cls].lock);
-    uint64_t drainer = atomic_load(&page->drainer);
-    bool ours = lk__page_class(t, o->page) == o->cls && (drainer == 0 || lk__name_is_dead(drainer));
-    if (ours) {
-        atomic_store(&page->drainer, lk__self(t));
-        lk__bit_clear(lk__bits(t, LK__BITS_OPEN, o->cls), o->page);
+    if (b->page == none || (a->lost == 0) != (b->lost == 0)) {
+        return b->page == none || a->lost == 0;
     }
-    lk__unlock(&t->classes[o->cls].lock);
-    return ours;
+    if (a->lost == 0) {
+        return a->staying < b->staying;
+    }
+    return a->oldest < b->oldest || (a->oldest == b->oldest && a->pages > b->pages);
 }
 
-static bool end_drain(lk_table *t, const offer *o)
+/* Older by so much that it pays: two classes of one age would otherwise take pages from each other for ever.
+ */
+static bool is_older(uint32_t oldest_s, uint32_t than_s, int64_t now_s)
 {
-    if (lk__page_release(t, o->page, o->cls, lk__self(t))) {
-        return true;
-    }
-    atomic_store(&t->pages[o->page].drainer, 0);
-    lk__bit_set(lk__bits(t, LK__BITS_OPEN, o->cls), o->page);
-    return false;
-}
-
-/* The same bytes in another chunk, under the same stamp: it is still the same version of the entry. */
-static void move(lk_table *t, lk__found *f, lk__chunk *to)
-{
-    for (uint32_t i = 0; i < (f->peek.len + 7) / 8; i++) {
-        uint64_t w = atomic_load_explicit(&f->chunk->value[i], memory_order_relaxed);
-        atomic_store_explicit(&to->value[i], w, memory_order_release);
-    }
-    atomic_store_explicit(&to->key[0], f->peek.key[0], memory_order_release);
-    atomic_store_explicit(&to->key[1], f->peek.key[1], memory_order_release);
-    lk__page_note(t, to, &f->peek);
-    lk__chunk_publish(to, &f->peek);
-    atomic_store(f->slot, (f->word & ~0xffffffffull) | lk__chunk_handle(t, to));
-    lk__room_free(t, f->chunk);
-}
-
-/* Move the entry or let it go. False when it may not go and has nowhere to go to. */
-static bool clear_entry(lk_table *t, lk__stripe *s, lk__found *f, uint32_t cls, int64_t now_s)
-{
-    lk__rank rank = lk__rank_of(&f->peek, now_s);
-    lk__chunk *to = rank >= LK__RANK_LIVE ? lk__room_find(t, cls) : NULL;
-    if (to != NULL) {
-        move(t, f, to);
-        return true;
-    }
-    if (rank == LK__RANK_FIXED) {
-        return false;
-    }
-    lk__entry_remove(t, s, f);
-    lk__evicted_count(t, &f->peek, rank);
-    return true;
-}
-
-/* One chunk of the page. *again: it is being written or has just changed. */
-static bool clear_chunk(lk_table *t, lk__chunk *c, uint32_t cls, int64_t now_s, bool *again)
-{
-    lk__peek p;
-    lk__stripe *s;
-    lk__found f;
-    *again = !lk__chunk_read(t, c, &p, NULL, 0);
-    if (*again) {
-        return true;
-    }
-    bool done = true;
-    lk_status status = lk__entry_hold(t, c, &p, NULL, &s, &f);
-    *again = status == LK_STALE;
-    if (status == LK_OK) {
-        done = clear_entry(t, s, &f, cls, now_s);
-    } else if (status == LK_MISS) {
-        lk__room_free(t, c);
-    }
-    lk__entry_let(s, NULL);
-    return done;
-}
-
-static bool clear_page(lk_table *t, const offer *o, int64_t now_s)
-{
-    uint32_t patience = PATIENCE;
-    for (uint32_t i = 0; i < lk__class_chunks(o->cls); i++) {
-        bool again = true;
-        while (again && lk__page_uses(t, o->page, i)) {
-            if (!clear_chunk(t, lk__page_chunk(t, o->page, o->cls, i), o->cls, now_s, &again) ||
-                patience == 0) {
-                return false;
-            }
-            if (again) {
-                patience--;
-                (void)sched_yield();
-            }
-        }
-    }
-    return true;
+    uint32_t age = lk__second(now_s - (int64_t)oldest_s), than = lk__second(now_s - (int64_t)than_s);
+    return age > than + than / 8;
 }
 
 bool lk__steal_page(lk_table *t, uint32_t cls, int64_t now_s, bool forced, uint32_t older_than)
 {
     shortlist l;
-    offer best = {t->g.pages, 0, UINT32_MAX, UINT32_MAX};
+    offer best = {.page = t->g.pages};
     look_around(t, cls, now_s, &l);
     for (uint32_t i = 0; i < TIERS * PER_TIER; i++) {
         uint32_t page = l.page[i / PER_TIER][i % PER_TIER];
-        if (page < t->g.pages) {
-            appraise(t, page, now_s, &best);
+        offer o;
+        if (page < t->g.pages && appraise(t, page, now_s, &o) && is_better(&o, &best, t->g.pages)) {
+            best = o;
         }
     }
-    bool worth = best.lost == 0 || best.newest < older_than || forced;
-    if (best.page == t->g.pages || !worth || !begin_drain(t, &best)) {
-        return false;
-    }
-    bool cleared = clear_page(t, &best, now_s);
-    return end_drain(t, &best) && cleared;
+    bool worth = forced || best.lost == 0 || is_older(best.oldest, older_than, now_s);
+    return best.page < t->g.pages && worth && lk__page_drain(t, best.page, best.cls, now_s);
 }

@@ -378,9 +378,14 @@ lk__chunk *lk__room_take(lk_table *t, uint32_t cls, const lk__chunk *spare);
 bool lk__evict_slot(lk_table *t, const lk__stripe *held, uint32_t base);
 /* Free a slot of the owner index on the path of BASE there. Under stripe HELD. */
 bool lk__evict_reference(lk_table *t, const lk__stripe *held, uint32_t base);
-/* Empty a page of another class for CLS. Only sessions last seen before OLDER_THAN may be lost (0: any
- * session may: the class has nothing of its own to give). */
+/* A chunk of CLS, of somebody who ranks below WORTH. Under stripe HELD. NULL: there is none. */
+lk__chunk *lk__room_below(lk_table *t, uint32_t cls, int64_t now_s, const lk__stripe *held,
+                          const lk__victim *worth);
+/* Empty a page of another class for CLS. Sessions are only lost if they are older than OLDER_THAN, unless it
+ * is FORCED: the class has nothing of its own to give. */
 bool lk__steal_page(lk_table *t, uint32_t cls, int64_t now_s, bool forced, uint32_t older_than);
+/* --- drain.c: take everything out of PAGE of CLS and give it to nobody. False when that cannot be. */
+bool lk__page_drain(lk_table *t, uint32_t page, uint32_t cls, int64_t now_s);
 
 /* --- map.c ---------------------------------------------------------------------------------------------- */
 typedef struct lk__reading {

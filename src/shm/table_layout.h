@@ -62,12 +62,14 @@ typedef struct lk__line_lock {
 
 /* A size class. */
 typedef struct lk__class {
-    _Atomic uint64_t lock;       /* over: giving out chunks, giving and taking pages */
-    _Atomic uint32_t hand;       /* word of the bitmap of its pages where the search for a victim goes on */
-    _Atomic uint32_t chunk_hand; /* and the chunk within a page */
-    _Atomic uint32_t skip;       /* evictions to go before pages of other classes are looked at again */
-    _Atomic uint32_t wait;       /* what `skip` was last set to */
-    uint32_t spare[10];
+    _Atomic uint64_t lock;         /* over: giving out chunks, giving and taking pages */
+    _Atomic uint32_t hand;         /* word of the bitmap of its pages where the search for a victim goes on */
+    _Atomic uint32_t chunk_hand;   /* and the chunk within a page */
+    _Atomic uint32_t skip;         /* evictions to go before pages of other classes are looked at again */
+    _Atomic uint32_t wait;         /* what `skip` was last set to */
+    _Atomic uint32_t given;        /* chunks given out, for ever */
+    _Atomic uint32_t given_before; /* and up to the last look at pages of other classes */
+    uint32_t spare[8];
 } lk__class;
 _Static_assert(sizeof(lk__class) == LK__LINE, "a class is a cache line");
 

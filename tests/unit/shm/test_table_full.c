@@ -247,8 +247,8 @@ static void no_size_starves_because_others_came_first(void **state)
             test_clock_advance_ms(20);
             assert_int_equal(put(t, LK_ENTRY_SESSION, n, n, in_s(1000000), sizes[s]), LK_OK);
         }
-        assert_true(count(t, LK_ENTRY_SESSION, n - fit * 3 / 4, n) ==
-                    fit * 3 / 4); /* the latest are all there */
+        assert_true(count(t, LK_ENTRY_SESSION, n - fit * 2 / 3, n) ==
+                    fit * 2 / 3); /* the latest are all there */
     }
     lk_table_close(t);
 }
