@@ -76,12 +76,13 @@ static bool clear_entry(lk_table *t, lk__stripe *s, lk__found *f, uint32_t cls, 
     return true;
 }
 
-/* A chunk that is not published: wait for its writer, unless he is dead. The page stays what it is meanwhile.
- */
+/* A chunk that is not published: wait for its writer, unless he is dead. Of several who find that, the one
+ * who puts his own name there frees it. */
 static void wait_for_writer(lk_table *t, lk__chunk *c, uint32_t *patience)
 {
     uint64_t name = atomic_load(&c->stamp);
-    if (*patience % ASK_AGAIN == 0 && (name & LK__PUBLISHED) == 0 && lk__name_is_dead(name)) {
+    if (*patience % ASK_AGAIN == 0 && (name & LK__PUBLISHED) == 0 && lk__name_is_dead(name) &&
+        atomic_compare_exchange_strong(&c->stamp, &name, lk__self(t))) {
         lk__room_free(t, c);
     }
     (*patience)--;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,9 +22,8 @@
 #define START_MASK ((1ull << (63 - PID_BITS)) - 1)
 
 typedef struct proc_stat {
+    uint64_t pid, threads, start;
     char state;
-    uint64_t threads;
-    uint64_t start;
 } proc_stat;
 
 static _Atomic uint64_t own_name;
@@ -41,22 +41,6 @@ static void watch_fork(void)
     (void)pthread_atfork(NULL, NULL, forget_name);
 }
 
-static char *pid_path(uint32_t pid, char out[32])
-{
-    char digits[12];
-    size_t n = 0, at = 6;
-    memcpy(out, "/proc/", 6);
-    do {
-        digits[n++] = (char)('0' + pid % 10);
-        pid /= 10;
-    } while (pid > 0);
-    while (n > 0) {
-        out[at++] = digits[--n];
-    }
-    memcpy(out + at, "/stat", 6);
-    return out;
-}
-
 /* Move past COUNT blanks. */
 static const char *skip_fields(const char *p, unsigned count)
 {
@@ -66,14 +50,15 @@ static const char *skip_fields(const char *p, unsigned count)
     return p;
 }
 
-/* Fields 3 (state), 20 (threads) and 22 (start) of proc(5) stat. The command in field 2 may hold anything, so
- * counting begins behind its last bracket. */
+/* Fields 1 (pid), 3 (state), 20 (threads) and 22 (start) of proc(5) stat. The command in field 2 may hold
+ * anything, so counting begins behind its last bracket. */
 static bool parse_stat(const char *text, proc_stat *out)
 {
     const char *p = strrchr(text, ')');
     if (p == NULL || p[1] != ' ' || p[2] == 0) {
         return false;
     }
+    out->pid = strtoull(text, NULL, 10);
     out->state = p[2];
     p = skip_fields(p + 2, 17);
     out->threads = strtoull(p, NULL, 10);
@@ -82,10 +67,10 @@ static bool parse_stat(const char *text, proc_stat *out)
     return out->start != 0;
 }
 
-static bool read_stat(uint32_t pid, proc_stat *out)
+static bool read_stat(const char *path, proc_stat *out)
 {
-    char path[32], text[1024];
-    int fd = open(pid_path(pid, path), O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
     }
@@ -98,15 +83,23 @@ static bool read_stat(uint32_t pid, proc_stat *out)
     return parse_stat(text, out);
 }
 
+/* Without a /proc of this pid namespace the pid has to do, for this name and for judging others. */
+static uint64_t make_name(void)
+{
+    proc_stat stat = {0};
+    uint32_t pid = (uint32_t)getpid();
+    if (!read_stat("/proc/self/stat", &stat) || stat.pid != pid) {
+        stat.start = 0;
+    }
+    return (stat.start & START_MASK) << PID_BITS | pid;
+}
+
 uint64_t lk__name_self(void)
 {
     uint64_t name = atomic_load_explicit(&own_name, memory_order_relaxed);
     if (name == 0) {
         (void)pthread_once(&once, watch_fork);
-        uint32_t pid = (uint32_t)getpid();
-        proc_stat stat = {0};
-        (void)read_stat(pid, &stat); /* without /proc the pid has to do */
-        name = (stat.start & START_MASK) << PID_BITS | pid;
+        name = make_name();
         atomic_store_explicit(&own_name, name, memory_order_relaxed);
     }
     return name;
@@ -116,11 +109,13 @@ bool lk__name_is_dead(uint64_t name)
 {
     uint32_t pid = (uint32_t)(name & ((1u << PID_BITS) - 1));
     uint64_t start = name >> PID_BITS & START_MASK;
+    char path[32];
+    proc_stat stat;
     if (pid == 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH)) {
         return true;
     }
-    proc_stat stat;
-    if (start == 0 || !read_stat(pid, &stat)) {
+    (void)snprintf(path, sizeof(path), "/proc/%u/stat", pid);
+    if (start == 0 || lk__name_self() >> PID_BITS == 0 || !read_stat(path, &stat)) {
         return false; /* /proc may hide other users' processes: not seeing one proves nothing */
     }
     if ((stat.start & START_MASK) != start) {

@@ -67,12 +67,16 @@ typedef struct place {
     lk__chunk *chunk;
 } place;
 
-/* Is it still a chunk in use, under STAMP? Under the lock of its class the page stays what it is. */
+/* Is it still a chunk of that class and in use? Under the lock of the class the page stays what it is. */
+static bool is_in_use(const lk_table *t, const place *at)
+{
+    return lk__page_class(t, at->page) == at->cls && lk__page_uses(t, at->page, at->i);
+}
+
 static bool is_still(lk_table *t, const place *at, uint64_t stamp)
 {
     (void)lk__lock(t, &t->classes[at->cls].lock);
-    bool still = lk__page_class(t, at->page) == at->cls && lk__page_uses(t, at->page, at->i) &&
-                 atomic_load(&at->chunk->stamp) == stamp;
+    bool still = is_in_use(t, at) && atomic_load(&at->chunk->stamp) == stamp;
     lk__unlock(&t->classes[at->cls].lock);
     return still;
 }
@@ -96,12 +100,18 @@ static void sweep_published(sweep *w, const place *at, const lk__peek *p, bool l
     lk__entry_let(s, NULL);
 }
 
-/* Not published: it is somebody's who is filling or freeing it, or a dead writer's, who will not move on. */
+/* Not published: it is somebody's who is filling or freeing it, or a dead writer's, who will not move on. Of
+ * several who find it, the one who puts his own name there frees it. */
 static void sweep_unpublished(lk_table *t, const place *at)
 {
     uint64_t name = atomic_load(&at->chunk->stamp);
-    if ((name & LK__PUBLISHED) == 0 && name != lk__self(t) && lk__name_is_dead(name) &&
-        is_still(t, at, name)) {
+    if ((name & LK__PUBLISHED) != 0 || name == lk__self(t) || !lk__name_is_dead(name)) {
+        return;
+    }
+    (void)lk__lock(t, &t->classes[at->cls].lock);
+    bool ours = is_in_use(t, at) && atomic_compare_exchange_strong(&at->chunk->stamp, &name, lk__self(t));
+    lk__unlock(&t->classes[at->cls].lock);
+    if (ours) {
         lk__room_free(t, at->chunk);
     }
 }

@@ -5,6 +5,7 @@
 #include "table_check.h"
 #include "test_env.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -375,6 +376,53 @@ static void of_many_openers_one_makes_the_table_and_the_others_wait(void **state
     }
 }
 
+/* Open PATH in a child that lives in a pid namespace of its own. 100: no such namespace to be had here. */
+static int open_in_another_pid_space(const char *path)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (unshare(CLONE_NEWPID) != 0) {
+            _exit(100);
+        }
+        pid_t inner = fork(); /* the first process of the namespace */
+        if (inner == 0) {
+            lk_table *t;
+            bool joined = false;
+            lk_status opened = lk_table_open(test_env(), path, SIZE, &t, &joined, NULL);
+            _exit(opened == LK_OK && !joined ? 101 : (int)opened);
+        }
+        _exit(waitpid(inner, &status, 0) == inner && WIFEXITED(status) ? WEXITSTATUS(status) : 102);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void table_is_not_shared_between_pid_namespaces(void **state)
+{
+    (void)state;
+    char path[64];
+    lk_table *t = check_open_file(test_env(), SIZE, path);
+    put_key(t, 1);
+    int answer = open_in_another_pid_space(path);
+    if (answer == 100) {
+        lk_table_close(t);
+        assert_int_equal(unlink(path), 0);
+        skip();
+    }
+    assert_int_equal(answer, LK_FAULT);
+    lk_table_lock(t, 7); /* a lock that stays behind, as of a container that was stopped */
+    lk_table_close(t);
+    assert_int_equal(open_in_another_pid_space(path), LK_OK); /* nobody has it any more */
+    t = open_again(path, SIZE, true);
+    assert_true(has_key(t, 1));
+    lk_table_lock(t, 7);
+    lk_table_unlock(t, 7);
+    lk_table_close(t);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +439,7 @@ int main(void)
         cmocka_unit_test(links_directories_and_places_that_cannot_be_written_are_faults),
         cmocka_unit_test(file_system_without_room_is_a_fault_and_leaves_no_file),
         cmocka_unit_test(failing_memory_and_randomness_are_faults),
+        cmocka_unit_test(table_is_not_shared_between_pid_namespaces),
         cmocka_unit_test(of_many_openers_one_makes_the_table_and_the_others_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
