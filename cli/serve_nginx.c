@@ -89,6 +89,7 @@ static void write_api_locations(const serve *s, FILE *f)
 {
     write_api_location(s, f, "/auth/");
     write_api_location(s, f, "= /.well-known/jwks.json");
+    write_api_location(s, f, "= /.well-known/change-password");
 }
 
 static void write_app_location(const serve *s, FILE *f)

@@ -81,7 +81,7 @@ lk_status lk_credential_kind(lk_view text, lk_kind *out)
         if (!lk_is_base64url(parts[i]) || (parts[i].len == 0 && n > LK__JWT_PARTS))
             return LK_REFUSED;
     }
-    if (n == 1 && lk__has_session_id_shape(text))
+    if (n == 1 && text.len == LK_SESSION_ID_LEN)
         *out = LK_KIND_SESSION_ID;
     else if (n == LK__JWT_PARTS && parts[0].len > 0)
         *out = LK_KIND_JWT;
