@@ -63,11 +63,6 @@ size_t lk__split_dots(lk_view text, lk_view *parts, size_t max)
     return max + 1;
 }
 
-bool lk__has_session_id_shape(lk_view text)
-{
-    return text.len == LK_SESSION_ID_LEN && lk_is_base64url(text);
-}
-
 /* The dots alone tell the kinds apart: none in a session id, two in a JWT, four or five in a simple token. */
 lk_status lk_credential_kind(lk_view text, lk_kind *out)
 {

@@ -19,8 +19,6 @@ size_t lk__split_dots(lk_view text, lk_view *parts, size_t max);
 /* Is the first thing in checked JSON a `{`? */
 bool lk__is_json_object(lk_view json);
 
-bool lk__has_session_id_shape(lk_view text);
-
 /* Is V UTF-8 without control characters? What a token says ends up in headers, logs and lists, where a line
  * end or a NUL would begin something new. */
 bool lk__is_clean_text(lk_view v);
