@@ -17,6 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define RETRIES 100 /* the file was replaced between opening and locking it */
 
 typedef struct opening {
@@ -54,23 +58,38 @@ static void unmap(lk_table *t)
     }
 }
 
-/* All memory is taken now: a page that cannot be had later would be a SIGBUS in the middle of a request. */
+/* All memory is taken now: a page that cannot be had later would be a SIGBUS in the middle of a request. It
+ * is touched through the mapping first, as only then the kernel gives huge pages to a file system that was
+ * told `huge=advise`; a kernel before 5.14 does not know how, and the file is just filled. */
+static int take_memory(const lk_table *t, int fd)
+{
+    int error = 0;
+    if (madvise(t->map, t->g.size, MADV_POPULATE_WRITE) != 0 && errno != EINVAL) {
+        return errno == EFAULT ? ENOSPC : errno;
+    }
+    do {
+        error = posix_fallocate(fd, 0, (off_t)t->g.size);
+    } while (error == EINTR);
+    return error;
+}
+
 static lk_status make_in(opening *o, int fd)
 {
-    int error = posix_fallocate(fd, 0, (off_t)o->wanted.size);
-    while (error == EINTR) {
-        error = posix_fallocate(fd, 0, (off_t)o->wanted.size);
+    if (ftruncate(fd, (off_t)o->wanted.size) != 0) {
+        return fault(o, "no room for the table");
     }
+    lk_status status = map(o, fd, &o->wanted);
+    if (status != LK_OK) {
+        return status;
+    }
+    int error = take_memory(o->t, fd);
     if (error != 0) {
         errno = error;
         return fault(o, "no room for the table");
     }
-    lk_status status = map(o, fd, &o->wanted);
-    if (status == LK_OK) {
-        status = lk__table_make(o->t);
-        if (status != LK_OK) {
-            lk_note_set(o->note, "%s: no random bytes for the table", o->path);
-        }
+    status = lk__table_make(o->t);
+    if (status != LK_OK) {
+        lk_note_set(o->note, "%s: no random bytes for the table", o->path);
     }
     return status;
 }

@@ -45,9 +45,11 @@ typedef struct lk_entry {
 LK_CHECKED lk_status lk_table_get(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                   int64_t now_s, void *buf, size_t cap, lk_entry *entry);
 
-/* Insert or replace. LK_OK; LK_FULL when there is no room that the policy allows to take. Evicting order
- * within what is needed: expired, then tokens, counters and anonymous sessions, then sessions seen longest
- * ago; cut-offs and fences never before their end. */
+/* Insert or replace. A live entry keeps its seen_s. LK_OK; LK_FULL when there is no room that the policy
+ * allows to take, or the value is longer than LK_TABLE_VALUE_MAX; LK_FAULT for a KIND that is none. Evicting
+ * order within what is needed: expired, then tokens, counters and anonymous sessions (owner 0), then sessions
+ * and SEEN entries last seen (or, if never, written) longest ago; cut-offs and fences never before their end.
+ */
 LK_CHECKED lk_status lk_table_put(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                   uint64_t owner, int64_t expires_s, lk_view value);
 
@@ -55,29 +57,32 @@ LK_CHECKED lk_status lk_table_put(lk_table *t, lk_entry_kind kind, const uint8_t
 LK_CHECKED lk_status lk_table_add(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                   uint64_t owner, int64_t expires_s, lk_view value);
 
-/* Replace only if the entry still has VERSION: LK_OK; LK_MISS; LK_STALE when somebody else wrote in between;
- * LK_FULL. */
+/* Replace only if the entry still has VERSION: LK_OK; LK_MISS (also past its end); LK_STALE when somebody
+ * else wrote in between; LK_FULL. The owner stays. A version is never used again, not even by another key. */
 LK_CHECKED lk_status lk_table_put_if(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                      uint64_t version, int64_t expires_s, lk_view value);
 
-/* Remove. LK_OK or LK_MISS. lk_table_drop_if: only in VERSION (LK_STALE otherwise). */
+/* Remove. LK_OK or LK_MISS (also past its end). lk_table_drop_if: only in VERSION (LK_STALE otherwise). */
 LK_CHECKED lk_status lk_table_drop(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN]);
 LK_CHECKED lk_status lk_table_drop_if(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                       uint64_t version);
 
-/* Move the entry's seen_s and expires_s forward in place (never back). LK_OK, LK_MISS. *moved_s (may be NULL)
- * gets how far seen_s moved. */
+/* Move the entry's seen_s and expires_s forward in place (never back); its version stays. LK_OK; LK_MISS
+ * (also past its end: what is over is not revived). *moved_s (may be NULL) gets how far seen_s moved, counted
+ * from 0 when it was never set. */
 LK_CHECKED lk_status lk_table_touch(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                     uint32_t seen_s, int64_t expires_s, uint32_t *moved_s);
 
 /* Add to a counter entry (a value of one int64), made with EXPIRES_S when missing or over. *value gets the
- * new count. LK_OK, LK_FULL. */
+ * new count. It stays at the ends of int64 rather than pass them. The version stays. LK_OK, LK_FULL. */
 LK_CHECKED lk_status lk_table_count(lk_table *t, const uint8_t key[LK_TABLE_KEY_LEN], int64_t add,
                                     int64_t now_s, int64_t expires_s, int64_t *value);
 
 /* Visit entries of KIND in the group OWNER (0: of every group), a page at a time; see lk_store_list_by_user
  * for the cursor. The value handed to EACH is a private copy. An entry that is there during the whole walk is
- * visited at least once; with OWNER != 0, exactly once. EACH answers false to stop. */
+ * visited at least once; with OWNER != 0, exactly once. Those past their end are left out. A page may be
+ * empty although the cursor is not 0 yet. EACH answers false to stop; it holds no lock and may write to the
+ * table. */
 typedef bool (*lk_table_each)(void *context, const uint8_t key[LK_TABLE_KEY_LEN], const lk_entry *entry,
                               lk_view value);
 LK_CHECKED lk_status lk_table_list(lk_table *t, lk_entry_kind kind, uint64_t owner, uint64_t *cursor,
