@@ -197,6 +197,20 @@ void check_empties(lk_table *t)
     assert_int_equal(stats.used, 0);
 }
 
+void check_locks(lk_table *t, const lk_env *env)
+{
+    for (uint64_t n = 0; n < 3000; n++) {
+        uint8_t key[LK_TABLE_KEY_LEN], buf[CHECK_VALUE_MAX];
+        int64_t end_s = lk_now_s(env) + 3600;
+        check_key(1000000 + n, key);
+        lk_table_lock(t, n);
+        assert_int_equal(lk_table_add(t, LK_ENTRY_SESSION, key, 1000 + n, end_s, check_value(n, 0, 40, buf)),
+                         LK_OK);
+        assert_int_equal(lk_table_drop(t, LK_ENTRY_SESSION, key), LK_OK);
+        lk_table_unlock(t, n);
+    }
+}
+
 uint32_t check_below(uint64_t *state, uint32_t n)
 {
     *state ^= *state << 13;

@@ -28,6 +28,9 @@ lk_table *check_open_file(const lk_env *env, size_t size, char path[64]);
  * of entries. */
 uint64_t check_table(lk_table *t, uint64_t owners);
 
+/* Every lock can be had: keys enough to meet every stripe, owner stripe and group. */
+void check_locks(lk_table *t, const lk_env *env);
+
 /* Drop everything, sweep, and see that no byte is in use any more: nothing has leaked. */
 void check_empties(lk_table *t);
 
