@@ -27,21 +27,29 @@ static bool widen(cli_cutoffs *cutoffs, size_t *cap)
 
 int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out)
 {
+    lk_event *page = calloc(PAGE, sizeof *page);
     size_t cap = 0, n = PAGE;
     uint64_t after = 0;
     *out = (cli_cutoffs){0};
     while (n == PAGE) {
-        if (!widen(out, &cap)) {
+        if (page == NULL || !widen(out, &cap)) {
+            free(page);
             cli_cutoffs_free(out);
             return cli_fault(c, "too many cut-offs to hold in memory");
         }
-        if (lk_store_events_since(place->store, after, out->all + out->n, &n) != LK_OK) {
+        if (lk_store_events_since(place->store, after, page, &n) != LK_OK) {
+            free(page);
             cli_cutoffs_free(out);
             return cli_fault(c, "the cut-offs cannot be read from the store");
         }
-        out->n += n;
-        after = out->n > 0 ? out->all[out->n - 1].seq : 0;
+        for (size_t i = 0; i < n; i++) {
+            after = page[i].seq;
+            if (page[i].kind == LK_EVENT_CUTOFF) {
+                out->all[out->n++] = page[i].cutoff;
+            }
+        }
     }
+    free(page);
     return CLI_YES;
 }
 

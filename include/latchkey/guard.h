@@ -30,6 +30,16 @@ typedef struct lk_guard_parts {
 LK_CHECKED lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note);
 void lk_guard_close(lk_guard *g);
 
+/* The clock of the cluster: that of BASE, moved by what the store's own clock differs from it (a word of
+ * TABLE, kept right by the follower; 0 for inline stores). Nodes whose clocks are minutes apart then agree on
+ * what came before what. Give its env to the store, the guard and what is opened on them. */
+typedef struct lk_cluster_clock {
+    lk_env env; /* the address of this is the environment; its context leads back here */
+    const lk_env *base;
+    struct lk_table *table;
+} lk_cluster_clock;
+void lk_cluster_clock_init(lk_cluster_clock *clock, const lk_env *base, struct lk_table *table);
+
 /* ---- the check
  * -------------------------------------------------------------------------------------------------- */
 
@@ -42,9 +52,22 @@ typedef struct lk_presented {
     size_t authorization_n;
     const lk_view *header; /* values of the header named by latchkey_header */
     size_t header_n;
+    bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
 } lk_presented;
 
 typedef enum lk_mode { LK_MODE_OFF, LK_MODE_OPTIONAL, LK_MODE_REQUIRED } lk_mode;
+
+/* What is done when this node's view of what was revoked is older than latchkey_revocation_lag: the store
+ * answers too slowly or not at all, or the connection of the stream was lost. */
+typedef enum lk_lag {
+    LK_LAG_ASK,  /* look into the store for this request; what cannot be looked up is unknown */
+    LK_LAG_DENY, /* unknown, without asking */
+    LK_LAG_SERVE /* go on by the view there is */
+} lk_lag;
+
+/* Defaults of the two fields below when a rule is zeroed: 2 s and `ask`, 503. */
+#define LK_LAG_MS_DEFAULT 2000
+#define LK_STALE_SAFE_S 300 /* how old a copy `latchkey_on_unknown safe` serves when it does not say */
 
 /* What a location asks for. Masks of 0 mean any. */
 typedef struct lk_rule {
@@ -55,6 +78,14 @@ typedef struct lk_rule {
     int64_t max_age_s; /* 0: none. Last full login no longer ago than this */
     unsigned carriers; /* bits 1 << lk_carrier */
     unsigned kinds;    /* bits 1 << lk_kind */
+
+    /* latchkey_revocation_lag. 0 = LK_LAG_MS_DEFAULT. Not looked at for inline stores. */
+    int64_t lag_ms;
+    lk_lag lag;
+    /* latchkey_on_unknown: what could not be looked up is served by a copy whose knowledge is at most
+     * stale_s old (0: 503); stale_safe: GET and HEAD only. */
+    int64_t stale_s;
+    bool stale_safe;
 } lk_rule;
 
 /* Check a rule when it is configured: LK_OK, or LK_REFUSED with the sentence why that triple of carrier,
@@ -92,9 +123,36 @@ typedef struct lk_identity {
     char scope[LK_SCOPE_MAX + 1];
 } lk_identity;
 
-/* Check one request. For stores that answer inline: no allocation, no blocking. A valid credential also notes
- * its use (last-seen in shared memory). Never fails: what could not be looked at is a verdict. The status for
- * a refused one: lk_identity_http_status. */
+/* What a check has to ask the store, and the answer. */
+typedef struct lk_question {
+    bool wants_session; /* the session `key` */
+    bool wants_view;    /* the newest cut-offs: this node's view is older than the rule allows */
+    lk_session_key key;
+
+    /* filled by lk_guard_ask */
+    lk_status view;               /* LK_OK or LK_FAULT */
+    lk_status status;             /* of the session, as in lk_load */
+    lk_reason why;                /* as in lk_load */
+    uint8_t record[LK_HEAD_MAX];  /* the head, when status is LK_OK */
+    size_t record_len;
+} lk_question;
+
+/* The check of one request, without waiting: no allocation, no I/O, no lock held. True: *OUT is the verdict.
+ * False: something has to be asked; hand the QUESTION to lk_guard_ask on a thread that may block, and come
+ * back with it as ANSWER: then the answer is always true. ANSWER is NULL the first time. With an inline store
+ * nothing ever has to be asked. */
+LK_CHECKED bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rule,
+                             const lk_question *answer, lk_identity *out, lk_question *question);
+
+/* Answer N questions as one batch: new cut-offs are followed when one wants them, equal keys are asked for
+ * once, and what was found is kept as a near copy. Blocking, within the deadline of the store. At most
+ * LK_ASK_MAX. */
+#define LK_ASK_MAX 256
+void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n);
+
+/* Check one request, waiting where it must. A valid credential also notes its use (last-seen in shared
+ * memory). Never fails: what could not be looked at is a verdict. The status for a refused one:
+ * lk_identity_http_status. */
 void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out);
 /* What applications know the user by (Remote-User): the login name, or the id for a token that was minted
  * without a name. "" when nobody is logged in. */
@@ -168,9 +226,19 @@ LK_CHECKED lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm,
  * ---------------------------------------------------------------------------------------------------------
  */
 
-/* Take over new cut-offs of the store into the table. Cheap when there are none; the check calls it itself
- * for inline stores. LK_OK, LK_FAULT. */
+/* Take over new events of the store into the table: cut-offs are put there, near copies of ended sessions
+ * dropped. Cheap when there are none; the check calls it itself for inline stores. LK_OK, LK_FAULT. */
 LK_CHECKED lk_status lk_guard_follow(lk_guard *g);
+
+/* With a remote store: follow its stream from a thread of this process, for ever, taking turns with the other
+ * processes on this table (one of them follows, the rest stand by and take over within a second). Stopped by
+ * lk_guard_close. LK_OK (also when there is nothing to do); LK_FAULT when no thread can be made. */
+LK_CHECKED lk_status lk_guard_start_follower(lk_guard *g);
+
+/* How old this node's view of what was revoked is, ms; 0 with an inline store. */
+int64_t lk_guard_view_age_ms(const lk_guard *g);
+/* What the clock of the store is ahead of this node's, ms. */
+int64_t lk_guard_clock_offset_ms(const lk_guard *g);
 /* Write last-seen times that moved by a tenth of the idle time to the store, in one batch; sweep store and
  * table within a budget. Blocking; call every second or so from one thread per process. */
 LK_CHECKED lk_status lk_guard_upkeep(lk_guard *g);
@@ -199,6 +267,11 @@ typedef enum lk_counter {
     LK_COUNT_TOUCHES,
     LK_COUNT_SWEPT,
     LK_COUNT_CSRF,
+    LK_COUNT_NEAR_HIT,     /* answered by a near copy */
+    LK_COUNT_STORE_BATCH,  /* batches of look-ups sent to a remote store */
+    LK_COUNT_STALE_SERVED, /* served by latchkey_on_unknown */
+    LK_COUNT_EVENTS,       /* events followed */
+    LK_COUNT_RESYNC,       /* times the stream had to be read from its start */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

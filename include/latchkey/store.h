@@ -25,12 +25,20 @@ typedef enum lk_store_place {
 /* Open the store URL ("memory:", "lmdb:/var/lib/latchkey/sessions", options after '?'). `memory:` lives in
  * TABLE, which must outlive the store; other stores ignore it. A store handle belongs to the process that
  * opened it: open after fork. Safe from several threads of that process. Gives LK_OK; LK_REFUSED for a URL
- * that is wrong (the note says what is expected); LK_STALE when the data is of a newer format; LK_FAULT when
- * it cannot be opened. */
+ * that is wrong or a password that is (the note says what is expected and never shows the password); LK_MISS
+ * when there is no schema yet and this store does not make one by itself (`latchkey store init`); LK_STALE
+ * when the data is of a newer format, or of an older one that must be upgraded (`latchkey store upgrade`);
+ * LK_FAULT when it cannot be reached or opened. */
 LK_CHECKED lk_status lk_store_open(const lk_env *env, const char *url, struct lk_table *table, lk_store **out,
                                    lk_note *note);
 /* Only check that URL is well formed, touching nothing: for settings at load. */
 LK_CHECKED lk_status lk_store_url_check(const char *url, lk_note *note);
+/* URL as it may be shown: a password in it is replaced by "***". Cut at CAP. */
+void lk_store_url_show(const char *url, char *out, size_t cap);
+/* Make what the store at URL needs (tables, indexes); with UPGRADE, bring an older one to the present format.
+ * Doing it twice does no harm. LK_OK (also where nothing is needed); LK_REFUSED, LK_STALE (newer than this
+ * program), LK_FAULT. */
+LK_CHECKED lk_status lk_store_setup(const lk_env *env, const char *url, bool upgrade, lk_note *note);
 void lk_store_close(lk_store *store);
 const char *lk_store_name(const lk_store *store); /* "memory", "lmdb": for metrics and logs */
 lk_store_place lk_store_where(const lk_store *store);
@@ -126,12 +134,62 @@ LK_CHECKED lk_status lk_store_sweep(lk_store *store, int64_t now_s, uint32_t max
  * LK_FAULT. */
 LK_CHECKED lk_status lk_store_cutoff_append(lk_store *store, lk_cutoff *c);
 
-/* The number of the newest event: one read of memory, so that it can be asked on every request. */
-uint64_t lk_store_event_seq(lk_store *store);
+/* What travels in the stream. Numbers begin at 1 and have the order of the commits: who sees number N sees
+ * all below it that are still kept. */
+typedef enum lk_event_kind {
+    LK_EVENT_CUTOFF,
+    LK_EVENT_SESSION /* `key` was ended or replaced: a copy of it is good for nothing any more. Only remote
+                        stores write these, in the same step as what they tell of. */
+} lk_event_kind;
 
-/* Up to *n cut-offs with seq > AFTER, oldest first; *n receives how many. A fresh reader starts with AFTER =
- * 0 (that is the snapshot: those past their until_s are gone). LK_OK, LK_FAULT. */
-LK_CHECKED lk_status lk_store_events_since(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n);
+typedef struct lk_event {
+    uint64_t seq;
+    lk_event_kind kind;
+    lk_cutoff cutoff;   /* LK_EVENT_CUTOFF */
+    lk_session_key key; /* LK_EVENT_SESSION */
+} lk_event;
+
+/* The number of the newest event, 0 when there never was one. For inline stores one read of memory, so that
+ * it can be asked on every request; a remote one is asked. LK_OK; LK_FAULT. */
+LK_CHECKED lk_status lk_store_event_seq(lk_store *store, uint64_t *seq);
+
+/* Up to *n events with seq > AFTER, oldest first; *n receives how many. AFTER = 0 is the snapshot: every
+ * cut-off that is not past its until_s (events of sessions may be left out: who starts holds no copies).
+ * LK_OK; LK_STALE when the stream does not go on from AFTER: it was trimmed past it, or it is another stream
+ * (a failover that lost its tail, a restored backup) - drop all copies and begin at 0; LK_FAULT. */
+LK_CHECKED lk_status lk_store_events_since(lk_store *store, uint64_t after, lk_event *out, size_t *n);
+
+/* Wait until there may be an event past AFTER, at most WAIT_MS (whoever polls may wait less). Has a
+ * connection of its own, so that it holds up nothing else; one thread at a time. LK_OK; LK_FAULT when the
+ * stream cannot be watched now (after at most WAIT_MS as well). */
+LK_CHECKED lk_status lk_store_events_wait(lk_store *store, uint64_t after, uint32_t wait_ms);
+
+/* The clock of the store itself, ms since 1970: what the nodes of a cluster agree on. LK_OK; LK_FAULT. For
+ * inline stores the clock of ENV. */
+LK_CHECKED lk_status lk_store_time_ms(lk_store *store, int64_t *now_ms);
+
+/* Is the copy that this handle reads from whole, so that a node may join (replication)? LK_OK; LK_MISS with
+ * the note saying what is missing; LK_FAULT. Stores that are their own copy answer LK_OK when they answer. */
+LK_CHECKED lk_status lk_store_ready(lk_store *store, lk_note *note);
+
+/* Say what an operator would want to know: version, settings that bite, sizes. Each finding is handed to EACH;
+ * texts are good for the call. LK_OK; LK_FAULT when the store could not be asked. */
+typedef enum lk_finding_level { LK_FINDING_FACT, LK_FINDING_WARNING, LK_FINDING_PROBLEM } lk_finding_level;
+typedef struct lk_finding {
+    lk_finding_level level;
+    const char *name;   /* a stable word: "version", "eviction_policy", "fsync", "isolation", ... */
+    const char *value;  /* as the server says it */
+    const char *advice; /* a sentence with the cure; "" for a fact */
+} lk_finding;
+typedef void (*lk_finding_each)(void *context, const lk_finding *finding);
+LK_CHECKED lk_status lk_store_inspect(lk_store *store, lk_finding_each each, void *context);
+
+/* A store that reads from REPLICA_URL, a full copy near this node that follows the store of URL by the means
+ * of that store itself (Redis replica, PostgreSQL streaming replica), and writes to URL. What is not in the
+ * copy is asked from URL before it is said not to be there; so is everything while the copy does not answer.
+ * Errors as lk_store_open. */
+LK_CHECKED lk_status lk_store_open_replicated(const lk_env *env, const char *url, const char *replica_url,
+                                              struct lk_table *table, lk_store **out, lk_note *note);
 
 #ifdef __cplusplus
 }

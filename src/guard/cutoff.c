@@ -107,8 +107,9 @@ lk_status lk_guard_follow(lk_guard *g)
 {
     _Atomic uint64_t *followed = lk_table_word(g->parts.table, LK_WORD_FOLLOWED);
     _Atomic uint64_t *incomplete = lk_table_word(g->parts.table, LK_WORD_INCOMPLETE);
-    uint64_t newest = lk_store_event_seq(g->parts.store);
-    uint64_t at = atomic_load(followed);
+    uint64_t newest, at = atomic_load(followed);
+    if (lk_store_event_seq(g->parts.store, &newest) != LK_OK)
+        return LK_FAULT;
     bool holes = atomic_load(incomplete) != 0;
     if (newest == at && !holes)
         return LK_OK;
@@ -116,12 +117,12 @@ lk_status lk_guard_follow(lk_guard *g)
      * whole stream is read again: entries only ever rise, so reading twice does no harm. */
     if (holes || newest < at)
         at = 0;
-    lk_cutoff batch[BATCH];
+    lk_event batch[BATCH];
     for (;;) {
         size_t n = BATCH;
         lk_status status = lk_store_events_since(g->parts.store, at, batch, &n);
         for (size_t i = 0; i < n && status == LK_OK; i++)
-            status = lk__cutoff_apply(g, &batch[i]);
+            status = batch[i].kind == LK_EVENT_CUTOFF ? lk__cutoff_apply(g, &batch[i].cutoff) : LK_OK;
         if (status != LK_OK)
             return LK_FAULT;
         if (n > 0)

@@ -111,3 +111,21 @@ lk_expect lk__expect(const lk_settings *s, int64_t now_s)
                        .need_expiry = true,
                        .now_s = now_s};
 }
+
+lk_status lk_guard_start_follower(lk_guard *g)
+{
+    (void)g;
+    return LK_OK;
+}
+
+int64_t lk_guard_view_age_ms(const lk_guard *g)
+{
+    (void)g;
+    return 0;
+}
+
+int64_t lk_guard_clock_offset_ms(const lk_guard *g)
+{
+    return (int64_t)atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_CLOCK_OFFSET_MS),
+                                         memory_order_relaxed);
+}

@@ -29,6 +29,7 @@ enum {
     LK_WORD_SWEPT_AT_MS = 18, /* when a process last took the sweep upon itself */
     LK_WORD_NEWEST_MS = 19,   /* time of the newest cut-off: the next one is later, whatever the clock says */
     LK_WORD_BEGUN_MS = 20,    /* when a guard first opened this table */
+    LK_WORD_CLOCK_OFFSET_MS = 21, /* the store's clock minus this machine's, two's complement */
     LK_WORD_COUNTERS = 64
 };
 

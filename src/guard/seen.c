@@ -19,7 +19,7 @@ int64_t lk__seen_s(lk_guard *g, const lk_session *s)
     if (g->store_is_table)
         return s->seen_s;
     lk__table_key_of(&s->key, key);
-    if (lk_table_get(g->parts.table, LK_ENTRY_SEEN, key, 0, NULL, 0, &entry) == LK_MISS)
+    if (lk_table_get(g->parts.table, LK_ENTRY_NEAR, key, 0, NULL, 0, &entry) == LK_MISS)
         return s->seen_s;
     return (int64_t)entry.seen_s > s->seen_s ? (int64_t)entry.seen_s : s->seen_s;
 }
@@ -55,11 +55,11 @@ void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now
     lk_session used = *s;
     used.seen_s = now_s;
     int64_t expires_s = lk_session_ends_s(&used) + flush_step_s(s);
-    lk_status status = lk_table_touch(g->parts.table, LK_ENTRY_SEEN, key, (uint32_t)now_s, expires_s, NULL);
+    lk_status status = lk_table_touch(g->parts.table, LK_ENTRY_NEAR, key, (uint32_t)now_s, expires_s, NULL);
     if (status == LK_MISS) {
-        status = lk_table_put(g->parts.table, LK_ENTRY_SEEN, key, 0, expires_s, LK_VIEW("-"));
+        status = lk_table_put(g->parts.table, LK_ENTRY_NEAR, key, 0, expires_s, LK_VIEW("-"));
         if (status == LK_OK)
-            status = lk_table_touch(g->parts.table, LK_ENTRY_SEEN, key, (uint32_t)now_s, expires_s, NULL);
+            status = lk_table_touch(g->parts.table, LK_ENTRY_NEAR, key, (uint32_t)now_s, expires_s, NULL);
     }
     /* Written when the time crosses a tenth of the idle limit, counted from what the store has: of many
      * requests one crosses. Without a table to keep the time in between, each new second is written. */

@@ -17,7 +17,7 @@ lk__rank lk__rank_of(const lk__peek *p, int64_t now_s)
         return LK__RANK_LOW;
     case LK_ENTRY_SESSION:
         return p->owner == 0 ? LK__RANK_LOW : LK__RANK_LIVE;
-    case LK_ENTRY_SEEN:
+    case LK_ENTRY_NEAR:
         return LK__RANK_LIVE;
     case LK_ENTRY_FENCE:
     case LK_ENTRY_CUTOFF:

@@ -23,7 +23,7 @@ typedef enum lk_entry_kind {
     LK_ENTRY_CUTOFF,      /* view of the cut-offs; never evicted before its end */
     LK_ENTRY_COUNTER,     /* throttling */
     LK_ENTRY_TOKEN,       /* a verified token */
-    LK_ENTRY_SEEN,        /* last-seen times waiting to be flushed */
+    LK_ENTRY_NEAR,        /* last-seen times waiting to be flushed */
     LK_ENTRY_KINDS
 } lk_entry_kind;
 

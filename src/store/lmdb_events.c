@@ -85,7 +85,7 @@ static void learn_seq(lk__lmdb_env *db)
     lk__lmdb_read_end(slot);
 }
 
-uint64_t lk__lmdb_event_seq(lk_store *store)
+lk_status lk__lmdb_event_seq(lk_store *store, uint64_t *seq)
 {
     lk__lmdb_env *db = ((lk__lmdb *)store)->db;
     lk__lmdb_slot *slot = lk__lmdb_slot_take(db); /* the map must stay where it is while we look into it */
@@ -96,10 +96,11 @@ uint64_t lk__lmdb_event_seq(lk_store *store)
     lk__lmdb_slot_give(slot);
     if (!is_known)
         learn_seq(db);
-    return atomic_load(&db->known_seq);
+    *seq = atomic_load(&db->known_seq);
+    return LK_OK;
 }
 
-static lk_status read_events(const lk__lmdb_env *db, MDB_cursor *cursor, uint64_t after, lk_cutoff *out,
+static lk_status read_events(const lk__lmdb_env *db, MDB_cursor *cursor, uint64_t after, lk_event *out,
                              size_t *n)
 {
     uint8_t first[8];
@@ -113,16 +114,17 @@ static lk_status read_events(const lk__lmdb_env *db, MDB_cursor *cursor, uint64_
     status = lk__lmdb_status(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
     while (status == LK_OK && *n < cap) {
         if (key.mv_size != 8 ||
-            lk__cutoff_read(lk_view_make(value.mv_data, value.mv_size), &out[*n]) != LK_OK)
+            lk__cutoff_read(lk_view_make(value.mv_data, value.mv_size), &out[*n].cutoff) != LK_OK)
             return LK_FAULT;
-        out[*n].seq = lk__get64_ordered(key.mv_data);
+        out[*n].kind = LK_EVENT_CUTOFF;
+        out[*n].seq = out[*n].cutoff.seq = lk__get64_ordered(key.mv_data);
         ++*n;
         status = lk__lmdb_status(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
     }
     return status == LK_OK || status == LK_MISS ? LK_OK : LK_FAULT;
 }
 
-lk_status lk__lmdb_events_since(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n)
+lk_status lk__lmdb_events_since(lk_store *store, uint64_t after, lk_event *out, size_t *n)
 {
     lk__lmdb_env *db = ((lk__lmdb *)store)->db;
     lk__lmdb_slot *slot;

@@ -160,13 +160,14 @@ static lk_status cutoff_append(lk_store *store, lk_cutoff *c)
     return LK_OK;
 }
 
-static uint64_t event_seq(lk_store *store)
+static lk_status event_seq(lk_store *store, uint64_t *seq)
 {
     (void)store;
-    return 0;
+    *seq = 0;
+    return LK_OK;
 }
 
-static lk_status events_since(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n)
+static lk_status events_since(lk_store *store, uint64_t after, lk_event *out, size_t *n)
 {
     (void)store;
     (void)after;

@@ -10,7 +10,14 @@ static const lk_store_ops *const members[] = {
 #ifdef LK_WITH_LMDB
     &lk__store_lmdb,
 #endif
+#ifdef LK_WITH_DATABASE
+    &lk__store_sqlite,    &lk__store_postgres,       &lk__store_mariadb,
+#endif
+#ifdef LK_WITH_REDIS
+    &lk__store_redis,     &lk__store_redis_sentinel, &lk__store_redis_cluster,
+#endif
 };
+#define FORMS_MAX 512
 #define MEMBERS (sizeof(members) / sizeof(members[0]))
 
 lk_view lk__store_option(const lk_store_url *url, const char *name)
@@ -23,9 +30,9 @@ lk_view lk__store_option(const lk_store_url *url, const char *name)
 }
 
 /* The form of each member's URL, comma-separated, for notes. */
-static const char *known_forms(char room[160])
+static const char *known_forms(char room[FORMS_MAX])
 {
-    lk_buf text = lk_buf_over(room, 160);
+    lk_buf text = lk_buf_over(room, FORMS_MAX);
     const char *names;
 
     for (size_t i = 0; i < MEMBERS; i++) {
@@ -60,9 +67,10 @@ static lk_status split(const char *url, lk_store_url *out, lk_note *note)
 {
     lk_view text = lk_view_of(url);
     size_t colon = lk_view_find(text, ':'), mark;
-    char room[160];
+    char room[FORMS_MAX];
 
     memset(out, 0, sizeof(*out));
+    out->whole = url;
     if (colon == text.len) {
         lk_note_set(note, "a store is named by a URL, one of: %s", known_forms(room));
         return LK_REFUSED;
@@ -76,7 +84,7 @@ static lk_status split(const char *url, lk_store_url *out, lk_note *note)
 
 static const lk_store_ops *member_of(lk_view scheme, lk_note *note)
 {
-    char room[160];
+    char room[FORMS_MAX];
 
     for (size_t i = 0; i < MEMBERS; i++) {
         if (lk_view_equal(scheme, lk_view_of(members[i]->name)))
@@ -235,12 +243,80 @@ lk_status lk_store_cutoff_append(lk_store *store, lk_cutoff *c)
     return store->ops->cutoff_append(store, c);
 }
 
-uint64_t lk_store_event_seq(lk_store *store)
+lk_status lk_store_event_seq(lk_store *store, uint64_t *seq)
 {
-    return store->ops->event_seq(store);
+    *seq = 0;
+    return store->ops->event_seq(store, seq);
 }
 
-lk_status lk_store_events_since(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n)
+lk_status lk_store_events_since(lk_store *store, uint64_t after, lk_event *out, size_t *n)
 {
-    return store->ops->events_since(store, after, out, n);
+    lk_status status = store->ops->events_since(store, after, out, n);
+
+    if (status != LK_OK)
+        *n = 0;
+    return status;
+}
+
+lk_status lk_store_events_wait(lk_store *store, uint64_t after, uint32_t wait_ms)
+{
+    return store->ops->events_wait != NULL ? store->ops->events_wait(store, after, wait_ms) : LK_OK;
+}
+
+lk_status lk_store_time_ms(lk_store *store, int64_t *now_ms)
+{
+    *now_ms = lk_now_ms(store->env);
+    return store->ops->time_ms != NULL ? store->ops->time_ms(store, now_ms) : LK_OK;
+}
+
+lk_status lk_store_ready(lk_store *store, lk_note *note)
+{
+    lk_store_count counts;
+
+    if (store->ops->ready != NULL)
+        return store->ops->ready(store, note);
+    if (store->ops->counts(store, &counts) == LK_OK)
+        return LK_OK;
+    lk_note_set(note, "the %s store does not answer", store->ops->name);
+    return LK_FAULT;
+}
+
+lk_status lk_store_inspect(lk_store *store, lk_finding_each each, void *context)
+{
+    return store->ops->inspect != NULL ? store->ops->inspect(store, each, context) : LK_OK;
+}
+
+lk_status lk_store_setup(const lk_env *env, const char *url, bool upgrade, lk_note *note)
+{
+    const lk_store_ops *ops;
+    lk_store_url parts;
+    lk_status status = read_url(url, &ops, &parts, note);
+
+    if (status != LK_OK || ops->setup == NULL)
+        return status;
+    return ops->setup(env, &parts, upgrade, note);
+}
+
+/* The password is what stands between the first ':' after "//" and the last '@' before the next '/'. */
+void lk_store_url_show(const char *url, char *out, size_t cap)
+{
+    lk_buf text = lk_buf_over(out, cap > 0 ? cap - 1 : 0);
+    const char *host = strstr(url, "://"), *end, *colon, *at;
+
+    if (cap == 0)
+        return;
+    if (host != NULL) {
+        host += 3;
+        end = host + strcspn(host, "/?");
+        at = memrchr(host, '@', (size_t)(end - host));
+        colon = at != NULL ? memchr(host, ':', (size_t)(at - host)) : NULL;
+        if (colon != NULL) {
+            lk_buf_add(&text, lk_view_make(url, (size_t)(colon + 1 - url)));
+            lk_buf_add_text(&text, "***");
+            url = at;
+        }
+    }
+    while (*url != '\0' && text.len < cap - 1)
+        lk_buf_add_byte(&text, (uint8_t)*url++);
+    out[text.len] = '\0';
 }

@@ -16,8 +16,10 @@ typedef struct lk_store_option {
     lk_view value;
 } lk_store_option;
 
-/* scheme:rest?name=value&name=value, cut into its parts. Views point into the text. */
+/* scheme:rest?name=value&name=value, cut into its parts. Views point into the text. The scheme of a remote
+ * store is followed by "//[user[:password]@]host[:port]/...": the member reads that part itself. */
 typedef struct lk_store_url {
+    const char *whole; /* the text */
     lk_view scheme;
     lk_view rest;
     lk_store_option options[LK_STORE_OPTIONS_MAX];
@@ -53,8 +55,15 @@ typedef struct lk_store_ops {
     lk_status (*counts)(lk_store *store, lk_store_count *out);
     lk_status (*sweep)(lk_store *store, int64_t now_s, uint32_t max_rows, uint32_t max_ms, uint32_t *removed);
     lk_status (*cutoff_append)(lk_store *store, lk_cutoff *c);
-    uint64_t (*event_seq)(lk_store *store);
-    lk_status (*events_since)(lk_store *store, uint64_t after, lk_cutoff *out, size_t *n);
+    lk_status (*event_seq)(lk_store *store, uint64_t *seq);
+    lk_status (*events_since)(lk_store *store, uint64_t after, lk_event *out, size_t *n);
+
+    /* NULL where the store is inline and has nothing to add: store.c then answers as store.h says. */
+    lk_status (*setup)(const lk_env *env, const lk_store_url *url, bool upgrade, lk_note *note);
+    lk_status (*events_wait)(lk_store *store, uint64_t after, uint32_t wait_ms);
+    lk_status (*time_ms)(lk_store *store, int64_t *now_ms);
+    lk_status (*ready)(lk_store *store, lk_note *note);
+    lk_status (*inspect)(lk_store *store, lk_finding_each each, void *context);
 } lk_store_ops;
 
 /* What every store handle begins with. */
@@ -65,6 +74,12 @@ struct lk_store {
 
 extern const lk_store_ops lk__store_memory;
 extern const lk_store_ops lk__store_lmdb;
+extern const lk_store_ops lk__store_sqlite;
+extern const lk_store_ops lk__store_postgres;
+extern const lk_store_ops lk__store_mariadb;
+extern const lk_store_ops lk__store_redis;
+extern const lk_store_ops lk__store_redis_sentinel;
+extern const lk_store_ops lk__store_redis_cluster;
 
 /* The value of option NAME, or an empty view. */
 lk_view lk__store_option(const lk_store_url *url, const char *name);

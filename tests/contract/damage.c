@@ -166,7 +166,7 @@ static void cutoff_that_cannot_be_read_is_a_fault_and_not_overlooked(void **stat
 {
     static const uint8_t seq[8] = {0, 0, 0, 0, 0, 0, 0, 1};
     raw r = {.name = "~events", .key = seq, .key_len = sizeof(seq), .value = "\x09 newer", .value_len = 7};
-    lk_cutoff out[4];
+    lk_event out[4];
     size_t n = 4;
 
     (void)state;

@@ -188,7 +188,7 @@ static void *read_for_ever(void *context)
     while (!atomic_load(&is_over)) {
         unsigned n = random_next(&at) % 2000, seen = 0;
         lk_load load = {.key = key_of(n), .head_only = n % 2, .buf = buf, .cap = sizeof(buf)};
-        uint64_t cursor = 0;
+        uint64_t cursor = 0, seq;
 
         if (lk_store_load_many(store, &load, 1) != LK_OK)
             ++*wrong;
@@ -196,7 +196,7 @@ static void *read_for_ever(void *context)
             ++*wrong;
         if (load.status != LK_OK && load.status != LK_MISS)
             ++*wrong;
-        (void)lk_store_event_seq(store);
+        (void)!lk_store_event_seq(store, &seq);
         if (n % 64 == 0 &&
             lk_store_list_by_user(store, LK_VIEW("shop"), LK_VIEW("u1"), &cursor, 20, see_one, &seen))
             ++*wrong;
