@@ -42,6 +42,9 @@ LK_CHECKED lk_status lk_store_setup(const lk_env *env, const char *url, bool upg
 void lk_store_close(lk_store *store);
 const char *lk_store_name(const lk_store *store); /* "memory", "lmdb": for metrics and logs */
 lk_store_place lk_store_where(const lk_store *store);
+/* The store that STORE writes to: another one when reads are answered by a copy, which may be behind what was
+ * written (lk_store_open_replicated); else STORE itself. It belongs to STORE. */
+lk_store *lk_store_writes_to(lk_store *store);
 /* Does what is acknowledged survive the end of every process? (memory: no) */
 bool lk_store_is_durable(const lk_store *store);
 

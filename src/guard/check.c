@@ -79,9 +79,46 @@ static bool copy_names(lk_identity *out, lk_view user, lk_view name, lk_view rea
            copy_text(out->scope, sizeof(out->scope), scope);
 }
 
-/* Judge a session whose record was found: proof, time, cut-offs. */
+/* One check on its way. */
+typedef struct attempt {
+    lk_guard *g;
+    const lk_presented *presented;
+    const lk_rule *rule;
+    const lk_question *answer; /* NULL the first time */
+    lk_question *question;
+    lk_identity *out;
+    bool asks;      /* the question has to be answered first */
+    bool view_lags; /* and by the rule nothing may be decided on it */
+    bool view_lost; /* it was asked for, and could not be had */
+    bool by_stale;  /* decided on what was known before, by latchkey_on_unknown */
+} attempt;
+
+/* Is what this node knows new enough for the rule? How to go on when not is the rule's as well. */
+static void judge_view(attempt *a)
+{
+    int64_t limit_ms = a->rule->lag_ms > 0 ? a->rule->lag_ms : LK_LAG_MS_DEFAULT;
+    if (a->answer != NULL && a->answer->wants_view) {
+        a->view_lost = a->answer->view != LK_OK;
+        return;
+    }
+    if (!a->g->store_is_remote || a->rule->lag == LK_LAG_SERVE || lk_guard_view_age_ms(a->g) <= limit_ms)
+        return;
+    a->view_lags = a->rule->lag == LK_LAG_ASK && a->answer == NULL;
+    a->view_lost = !a->view_lags;
+}
+
+/* How old may the knowledge be that stands in for an answer that cannot be had? 0: there is none. */
+static int64_t stale_ms(const attempt *a)
+{
+    if (a->rule->stale_safe && !a->presented->only_reads)
+        return 0;
+    int64_t stale_s = a->rule->stale_s > 0 ? a->rule->stale_s : a->rule->stale_safe ? LK_STALE_SAFE_S : 0;
+    return stale_s * 1000;
+}
+
+/* Judge a session whose record was found: proof, time, cut-offs. SEEN_S is the latest known use. */
 static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
-                               int64_t now_s, lk_reason *why)
+                               int64_t seen_s, int64_t now_s, lk_reason *why)
 {
     lk_subject subject = {.realm = s->realm,
                           .roles = s->roles,
@@ -94,7 +131,6 @@ static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[L
                                                                lk_view_make(proof, LK_SESSION_PROOF_LEN)))
         return LK_REFUSED;
     int64_t recorded_s = s->seen_s;
-    int64_t seen_s = lk__seen_s(g, s);
     s->seen_s = seen_s;
     lk_status status = lk_session_alive(s, now_s, why);
     if (status == LK_OK)
@@ -127,28 +163,9 @@ static void count_lookup(lk_guard *g, lk_status status)
     }
 }
 
-/* LK_OK; LK_REFUSED or LK_STALE: over for good; LK_FAULT: could not look. */
-static lk_status check_session_id(lk_guard *g, lk_view text, lk_identity *out)
+/* Fill OUT from a session that was found good. */
+static lk_status admit(const lk_session *s, lk_identity *out)
 {
-    uint8_t proof[LK_SESSION_PROOF_LEN], record[LK_HEAD_MAX];
-    lk_load load = {.head_only = true, .buf = record, .cap = sizeof(record)};
-    lk_status status = lk_session_id_read(g->parts.ring, text, &load.key, proof);
-    out->reason = LK_REASON_MALFORMED;
-    if (status != LK_OK)
-        return status;
-    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
-        load.status = LK_FAULT;
-    count_lookup(g, load.status);
-    if (load.status == LK_FAULT || load.status == LK_FULL)
-        return LK_FAULT;
-    /* An id we do not know is one that was forgotten or one that never was: the two are not told apart. */
-    out->reason = load.status == LK_STALE && load.why != LK_REASON_NONE ? load.why : LK_REASON_EXPIRED;
-    if (load.status != LK_OK)
-        return LK_STALE;
-    lk_session *s = &load.session;
-    status = judge_session(g, s, proof, lk_now_s(g->parts.env), &out->reason);
-    if (status != LK_OK)
-        return status;
     if (!copy_names(out, s->user, s->name, s->realm, s->roles, s->scope))
         return LK_FAULT;
     out->has_session = true;
@@ -163,6 +180,110 @@ static lk_status check_session_id(lk_guard *g, lk_view text, lk_identity *out)
     out->expires_s = s->expires_s;
     lk_public_id_write(&s->key, out->public_id);
     return LK_OK;
+}
+
+/* Judge what a look-up in the store gave. */
+static lk_status judge_found(attempt *a, lk_load *load, const uint8_t proof[LK_SESSION_PROOF_LEN])
+{
+    lk_guard *g = a->g;
+    lk_identity *out = a->out;
+    count_lookup(g, load->status);
+    if (load->status == LK_FAULT || load->status == LK_FULL)
+        return LK_FAULT;
+    /* An id we do not know is one that was forgotten or one that never was: the two are not told apart. */
+    out->reason = load->status == LK_STALE && load->why != LK_REASON_NONE ? load->why : LK_REASON_EXPIRED;
+    if (load->status != LK_OK)
+        return LK_STALE;
+    lk_session *s = &load->session;
+    lk_status status =
+        judge_session(g, s, proof, lk__seen_s(g, s), lk_now_s(g->parts.env), &out->reason);
+    return status == LK_OK ? admit(s, out) : status;
+}
+
+/* Judge a near copy that is at most OLD_MS old. LK_MISS when there is none, or it cannot decide: a session
+ * that is idle here may have been used elsewhere. */
+static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t proof[LK_SESSION_PROOF_LEN],
+                            int64_t known_from_ms)
+{
+    lk_guard *g = a->g;
+    lk__near near;
+    if (lk__near_get(g, key, &near) != LK_OK)
+        return LK_MISS;
+    if (near.kind == LK_NEAR_ENDED) {
+        a->out->reason = near.why;
+        return LK_STALE;
+    }
+    if (near.known_ms < known_from_ms)
+        return LK_MISS;
+    lk_session *s = &near.session;
+    int64_t seen_s = near.seen_s > s->seen_s ? near.seen_s : s->seen_s;
+    lk_status status = judge_session(g, s, proof, seen_s, lk_now_s(g->parts.env), &a->out->reason);
+    if (status == LK_STALE && a->out->reason == LK_REASON_IDLE)
+        return LK_MISS;
+    lk_guard_count(g, a->by_stale ? LK_COUNT_STALE_SERVED : LK_COUNT_NEAR_HIT);
+    return status == LK_OK ? admit(s, a->out) : status;
+}
+
+/* The store could not be asked. What it said last, and nothing has contradicted until the view was lost, may
+ * stand in for a while where the operator said so. */
+static lk_status judge_stale(attempt *a, const lk_session_key *key, const uint8_t proof[LK_SESSION_PROOF_LEN])
+{
+    int64_t longest_ms = stale_ms(a), age_ms = lk_guard_view_age_ms(a->g);
+    if (longest_ms == 0 || !a->g->store_is_remote)
+        return LK_FAULT;
+    /* A copy is as new as the view that did not drop it. */
+    int64_t from_ms = age_ms <= longest_ms ? INT64_MIN : lk__mono_ms(a->g) - longest_ms;
+    a->by_stale = true;
+    lk_status status = judge_near(a, key, proof, from_ms);
+    return status == LK_MISS ? LK_FAULT : status;
+}
+
+/* LK_OK; LK_REFUSED or LK_STALE: over for good; LK_FAULT: could not look; LK_MISS with a->asks. */
+static lk_status check_remote_id(attempt *a, const lk_session_key *key,
+                                 const uint8_t proof[LK_SESSION_PROOF_LEN])
+{
+    const lk_question *answer = a->answer;
+    bool answered = answer != NULL && answer->wants_session && memcmp(&answer->key, key, sizeof(*key)) == 0;
+    lk_status status = LK_MISS;
+    if (a->view_lost)
+        return judge_stale(a, key, proof);
+    if (!answered && !a->view_lags)
+        status = judge_near(a, key, proof, lk__mono_ms(a->g) - a->g->parts.settings->near_life_s * 1000);
+    if (status != LK_MISS)
+        return status;
+    if (answer == NULL) {
+        a->question->wants_session = true;
+        a->question->key = *key;
+        a->asks = true;
+        return LK_MISS;
+    }
+    /* Another credential than the one that was asked for: there is no third try. */
+    lk_load load = {.status = LK_FAULT};
+    if (answered) {
+        load.status = answer->status;
+        load.why = answer->why;
+        if (load.status == LK_OK &&
+            lk_record_read(lk_view_make(answer->record, answer->record_len), &load.session) != LK_OK)
+            load.status = LK_FAULT;
+    }
+    status = judge_found(a, &load, proof);
+    return status == LK_FAULT ? judge_stale(a, key, proof) : status;
+}
+
+static lk_status check_session_id(attempt *a, lk_view text)
+{
+    lk_guard *g = a->g;
+    uint8_t proof[LK_SESSION_PROOF_LEN], record[LK_HEAD_MAX];
+    lk_load load = {.head_only = true, .buf = record, .cap = sizeof(record)};
+    lk_status status = lk_session_id_read(g->parts.ring, text, &load.key, proof);
+    a->out->reason = LK_REASON_MALFORMED;
+    if (status != LK_OK)
+        return status;
+    if (g->store_is_remote)
+        return check_remote_id(a, &load.key, proof);
+    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
+        load.status = LK_FAULT;
+    return judge_found(a, &load, proof);
 }
 
 /* A hint only, both answers are safe: is the signature of TEXT dear enough to be remembered? HMAC costs what
@@ -198,14 +319,34 @@ static lk_status prove_token(lk_guard *g, lk_view text, const lk_expect *expect,
     return status;
 }
 
-static lk_status check_token(lk_guard *g, lk_kind kind, lk_view text, lk_identity *out)
+/* May a token be decided on the view of the cut-offs there is? LK_OK; LK_FAULT; LK_MISS with a->asks. */
+static lk_status trust_view(attempt *a)
 {
+    if (a->view_lags) {
+        a->asks = true;
+        return LK_MISS;
+    }
+    if (!a->view_lost)
+        return LK_OK;
+    if (lk_guard_view_age_ms(a->g) > stale_ms(a))
+        return LK_FAULT;
+    a->by_stale = true;
+    lk_guard_count(a->g, LK_COUNT_STALE_SERVED);
+    return LK_OK;
+}
+
+static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
+{
+    lk_guard *g = a->g;
+    lk_identity *out = a->out;
     uint8_t memory[LK_CREDENTIAL_MAX];
     lk_buf scratch = lk_buf_over(memory, sizeof(memory));
     lk_claims claims;
     claims.kind = kind;
     lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
     lk_status status = prove_token(g, text, &expect, &scratch, &claims, &out->reason);
+    if (status == LK_OK)
+        status = trust_view(a);
     if (status != LK_OK)
         return status;
     lk_subject subject = {.realm = claims.realm,
@@ -274,22 +415,23 @@ static void forget(lk_identity *out)
 }
 
 /* From the candidate to who it is. *WHY is in out->reason. */
-static lk_status identify(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
+static lk_status identify(attempt *a)
 {
+    lk_identity *out = a->out;
     candidate c;
-    lk_status status = find_candidate(g, presented, rule->carriers, &c, &out->reason);
+    lk_status status = find_candidate(a->g, a->presented, a->rule->carriers, &c, &out->reason);
     if (status != LK_OK)
         return status;
     out->carrier = c.carrier;
     out->reason = LK_REASON_MALFORMED;
     status = lk_credential_kind(c.text, &out->kind);
-    if (status == LK_OK && !is_allowed(rule->kinds, out->kind)) {
+    if (status == LK_OK && !is_allowed(a->rule->kinds, out->kind)) {
         out->reason = LK_REASON_WRONG_CARRIER;
         return LK_REFUSED;
     }
     if (status == LK_OK)
-        status = out->kind == LK_KIND_SESSION_ID ? check_session_id(g, c.text, out)
-                                                 : check_token(g, out->kind, c.text, out);
+        status = out->kind == LK_KIND_SESSION_ID ? check_session_id(a, c.text)
+                                                 : check_token(a, out->kind, c.text);
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
     return status;
@@ -339,36 +481,48 @@ static void count_verdict(lk_guard *g, const lk_identity *out)
     }
 }
 
-void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
+static bool presents_nothing(const lk_presented *p)
 {
-    lk_status status = LK_OK;
-    memset(out, 0, offsetof(lk_identity, public_id));
-    out->key = (lk_session_key){{0}};
-    forget(out);
-    if (lk_store_where(g->parts.store) == LK_STORE_INLINE)
-        status = lk_guard_follow(g);
-    if (status == LK_OK)
-        status = identify(g, presented, rule, out);
-    else if (presented->cookies_n + presented->authorization_n + presented->header_n == 0)
-        status = LK_MISS; /* nobody presented anything, so there is nothing that could not be looked up */
-    out->verdict = decide(g, rule, status, out);
-    count_verdict(g, out);
+    return p->cookies_n + p->authorization_n + p->header_n == 0;
 }
 
 bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rule, const lk_question *answer,
                   lk_identity *out, lk_question *question)
 {
-    (void)answer;
-    (void)question;
-    lk_guard_check(g, presented, rule, out);
+    attempt a = {.g = g,
+                 .presented = presented,
+                 .rule = rule,
+                 .answer = answer,
+                 .question = question,
+                 .out = out};
+    lk_status status = LK_OK;
+    memset(out, 0, offsetof(lk_identity, public_id));
+    out->key = (lk_session_key){{0}};
+    forget(out);
+    if (!g->store_is_remote)
+        status = lk_guard_follow(g);
+    if (status == LK_OK) {
+        judge_view(&a);
+        question->wants_session = false;
+        question->wants_view = a.view_lags;
+        status = identify(&a);
+    } else if (presents_nothing(presented)) {
+        status = LK_MISS; /* nobody presented anything, so there is nothing that could not be looked up */
+    }
+    if (a.asks)
+        return false;
+    out->verdict = decide(g, rule, status, out);
+    count_verdict(g, out);
     return true;
 }
 
-void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
+void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
 {
-    (void)g;
-    (void)questions;
-    (void)n;
+    lk_question asked, none, *one = &asked;
+    if (lk_guard_try(g, presented, rule, NULL, out, &asked))
+        return;
+    lk_guard_ask(g, &one, 1);
+    (void)!lk_guard_try(g, presented, rule, &asked, out, &none);
 }
 
 int lk_identity_http_status(const lk_identity *id)

@@ -38,6 +38,11 @@ static void base_free(const lk_env *env, void *p)
     lk_free(clock_of(env)->base, p);
 }
 
+const lk_env *lk__clock_base(const lk_env *env)
+{
+    return env->now_ms == cluster_now_ms ? clock_of(env)->base : env;
+}
+
 void lk_cluster_clock_init(lk_cluster_clock *clock, const lk_env *base, struct lk_table *table)
 {
     *clock = (lk_cluster_clock){.env = {.now_ms = cluster_now_ms,

@@ -105,6 +105,8 @@ lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c)
 
 lk_status lk_guard_follow(lk_guard *g)
 {
+    if (g->store_is_remote)
+        return lk__view_follow(g);
     _Atomic uint64_t *followed = lk_table_word(g->parts.table, LK_WORD_FOLLOWED);
     _Atomic uint64_t *incomplete = lk_table_word(g->parts.table, LK_WORD_INCOMPLETE);
     uint64_t newest, at = atomic_load(followed);
@@ -122,7 +124,7 @@ lk_status lk_guard_follow(lk_guard *g)
         size_t n = BATCH;
         lk_status status = lk_store_events_since(g->parts.store, at, batch, &n);
         for (size_t i = 0; i < n && status == LK_OK; i++)
-            status = batch[i].kind == LK_EVENT_CUTOFF ? lk__cutoff_apply(g, &batch[i].cutoff) : LK_OK;
+            status = lk__cutoff_apply(g, &batch[i].cutoff); /* inline stores write no other events */
         if (status != LK_OK)
             return LK_FAULT;
         if (n > 0)

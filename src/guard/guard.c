@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert((int)LK_WORD_COUNTERS + (int)LK_COUNT_COUNT <= LK_TABLE_WORDS,
-               "every counter has a word of the table");
+_Static_assert((int)LK_WORD_COUNTERS + (int)LK_COUNT_COUNT <= (int)LK_WORD_EPOCHS &&
+                   (int)LK_WORD_EPOCHS + (int)LK_EPOCHS <= LK_TABLE_WORDS,
+               "no counter is an epoch");
 _Static_assert((int)LK_LEVEL_COUNT <= (int)LK_WORD_FOLLOWED, "every level has a word of the table");
 
 /* What a store that forgets at restart held is gone, and so must be the tokens that named its sessions:
@@ -24,6 +25,17 @@ static lk_status cut_off_before_table(lk_guard *g)
     return lk__cutoff_apply(g, &c);
 }
 
+/* Know what was revoked, before anybody is let in. */
+static lk_status open_view(lk_guard *g)
+{
+    if (g->store_is_remote)
+        return lk__view_open(g);
+    lk_status status = g->store_is_table ? cut_off_before_table(g) : LK_OK;
+    /* The table may be older than this store, or have followed another one: read the whole stream again. */
+    atomic_store(lk_table_word(g->parts.table, LK_WORD_FOLLOWED), 0);
+    return status == LK_OK ? lk_guard_follow(g) : status;
+}
+
 lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
 {
     *out = NULL;
@@ -33,15 +45,16 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
         return LK_FAULT;
     }
     g->parts = parts;
-    g->store_is_table = !lk_store_is_durable(parts.store);
+    g->store_is_remote = lk_store_where(parts.store) == LK_STORE_REMOTE;
+    g->store_is_table = !g->store_is_remote && !lk_store_is_durable(parts.store);
+    if (g->store_is_remote && lk__clock_base(parts.env) == parts.env) {
+        lk_cluster_clock_init(&g->clock, parts.env, parts.table);
+        g->parts.env = &g->clock.env;
+    }
     lk_status status = LK_FAULT;
     if (pthread_mutex_init(&g->touch_lock, NULL) != 0)
         goto out;
-    status = g->store_is_table ? cut_off_before_table(g) : LK_OK;
-    /* The table may be older than this store, or have followed another one: read the whole stream again. */
-    atomic_store(lk_table_word(parts.table, LK_WORD_FOLLOWED), 0);
-    if (status == LK_OK)
-        status = lk_guard_follow(g);
+    status = open_view(g);
     if (status != LK_OK) {
         lk_note_set(note, "cannot read what was revoked from the %s store; not starting without it",
                     lk_store_name(parts.store));
@@ -62,7 +75,11 @@ void lk_guard_close(lk_guard *g)
         return;
     /* If the store does not take what is queued, it is still in the table; a table that goes with this
      * process makes a session end earlier by a tenth of its idle time at most. */
+    if (g->store_is_remote)
+        lk__view_stop(g);
     (void)!lk_guard_upkeep(g);
+    if (g->store_is_remote)
+        lk__view_close(g);
     (void)pthread_mutex_destroy(&g->touch_lock);
     lk_free(g->parts.env, g);
 }
@@ -86,11 +103,9 @@ uint64_t lk_guard_counted(const lk_guard *g, lk_counter counter)
 
 lk_status lk_guard_ready(lk_guard *g, lk_note *note)
 {
-    lk_store_count counts;
-    if (lk_store_counts(g->parts.store, &counts) != LK_OK) {
-        lk_note_set(note, "the %s store does not answer", lk_store_name(g->parts.store));
+    lk_status status = lk_store_ready(g->parts.store, note);
+    if (status != LK_OK)
         return LK_FAULT;
-    }
     if (lk_guard_follow(g) != LK_OK) {
         lk_note_set(
             note,
@@ -110,22 +125,4 @@ lk_expect lk__expect(const lk_settings *s, int64_t now_s)
                        .leeway_s = s->jwt_leeway_s,
                        .need_expiry = true,
                        .now_s = now_s};
-}
-
-lk_status lk_guard_start_follower(lk_guard *g)
-{
-    (void)g;
-    return LK_OK;
-}
-
-int64_t lk_guard_view_age_ms(const lk_guard *g)
-{
-    (void)g;
-    return 0;
-}
-
-int64_t lk_guard_clock_offset_ms(const lk_guard *g)
-{
-    return (int64_t)atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_CLOCK_OFFSET_MS),
-                                         memory_order_relaxed);
 }

@@ -8,6 +8,7 @@
 #include "shm/table.h"
 #include <latchkey/guard.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Last-seen times on their way to the store. A request that finds it full leaves its time in the table and
  * does not wait: the next tenth of the idle time queues it again. */
@@ -15,10 +16,19 @@
 
 struct lk_guard {
     lk_guard_parts parts;
-    bool store_is_table; /* the sessions live in the table itself: last-seen needs no second entry */
+    lk_cluster_clock clock; /* behind parts.env when the caller brought a plain clock to a remote store */
+    bool store_is_table;    /* the sessions live in the table itself: last-seen needs no second entry */
+    bool store_is_remote;   /* look-ups must not be made on an event loop; near copies are kept */
     pthread_mutex_t touch_lock;
     lk_touch touches[LK_TOUCH_QUEUE_MAX];
     size_t touches_n;
+
+    pthread_mutex_t follow_lock; /* one thread of this process at a time takes over events */
+    pthread_t follower;
+    bool has_follower;
+    atomic_bool stopping;
+    uint64_t follower_id;     /* this guard among those on the table */
+    int64_t clock_checked_ms; /* monotonic; follower only */
 };
 
 /* The numbered words of the shared table. */
@@ -30,8 +40,16 @@ enum {
     LK_WORD_NEWEST_MS = 19,   /* time of the newest cut-off: the next one is later, whatever the clock says */
     LK_WORD_BEGUN_MS = 20,    /* when a guard first opened this table */
     LK_WORD_CLOCK_OFFSET_MS = 21, /* the store's clock minus this machine's, two's complement */
-    LK_WORD_COUNTERS = 64
+    LK_WORD_VIEW_MS = 22,         /* remote store: when its stream was last known in full (monotonic) */
+    LK_WORD_FOLLOWER = 23,        /* which guard follows the stream for this node */
+    LK_WORD_FOLLOWER_MS = 24,     /* its last sign of life (monotonic) */
+    LK_WORD_NEAR_ERA = 25,        /* near copies of another era are not there */
+    LK_WORD_STORE = 26,           /* a name for the store whose stream was followed */
+    LK_WORD_COUNTERS = 64,
+    LK_WORD_EPOCHS = 128 /* LK_EPOCHS of them, see near.c */
 };
+#define LK_EPOCHS 128u
+
 
 /* What a proven credential is compared with at every level. Lists are space-separated. */
 typedef struct lk_subject {
@@ -58,6 +76,52 @@ LK_CHECKED lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c);
 
 /* Until when a cut-off must be kept that is to reach everything issued up to NOW_S. */
 int64_t lk__cutoff_until_s(const lk_settings *s, int64_t now_s);
+
+/* ---- near.c: copies of sessions that a remote store keeps, in the table ---- */
+
+/* What a near entry holds. */
+typedef enum lk__near_kind { LK_NEAR_NOTHING = '-', LK_NEAR_COPY = 'c', LK_NEAR_ENDED = 'e' } lk__near_kind;
+
+typedef struct lk__near {
+    lk__near_kind kind;
+    lk_reason why;     /* ENDED: ended on this node, for this reason */
+    int64_t known_ms;  /* monotonic: when the store said so */
+    lk_session session; /* COPY: reads `room`; seen_s is that of the store */
+    int64_t seen_s;    /* the latest known use, or 0 */
+    uint8_t room[24 + LK_HEAD_MAX];
+} lk__near;
+#define LK_NEAR_FIXED 24
+
+/* The copy of KEY. LK_OK with kind COPY or ENDED; LK_MISS. */
+LK_CHECKED lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out);
+
+/* Before a session is read from the store: what must not have changed when its copy is put. */
+typedef struct lk__near_ticket {
+    uint64_t epoch, era;
+    int64_t asked_ms; /* monotonic */
+} lk__near_ticket;
+lk__near_ticket lk__near_ask(lk_guard *g, const lk_session_key *key);
+/* Keep HEAD, read after TICKET was drawn, unless word of its end came meanwhile. */
+void lk__near_put(lk_guard *g, const lk_session *s, lk_view head, const lk__near_ticket *ticket);
+/* KEY was ended or replaced somewhere: its copy goes, and none that is on its way is kept. */
+void lk__near_drop(lk_guard *g, const lk_session_key *key);
+/* KEY was ended by this node, which knows so at once, however far behind its replica is. */
+void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why);
+/* Nothing is known any more. */
+void lk__near_drop_all(lk_guard *g);
+
+/* ---- view.c: how this node follows the stream of a remote store ---- */
+int64_t lk__mono_ms(const lk_guard *g);
+LK_CHECKED lk_status lk__view_open(lk_guard *g);
+void lk__view_stop(lk_guard *g);
+void lk__view_close(lk_guard *g); /* after the last lk__view_follow */
+LK_CHECKED lk_status lk__view_follow(lk_guard *g);
+/* The copy that is read from is behind or does not answer: take over what the primary has, ahead of it. This
+ * node's place in the stream stays where the copy is, which will tell all of it once more - a near copy read
+ * from it meanwhile is dropped then. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk__view_of_primary(lk_guard *g);
+/* BASE of a cluster clock, or ENV itself. */
+const lk_env *lk__clock_base(const lk_env *env);
 
 /* Note the use of a session whose record says RECORD_SEEN_S and whose latest known use is SEEN_S. */
 void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now_s);

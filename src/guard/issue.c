@@ -162,6 +162,8 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
         int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;
         status = lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, limit);
     }
+    if (fate != PRIOR_NONE && g->store_is_remote)
+        lk__near_drop(g, &prior->key);
     /* The prior session ended between the look and the write: its fields ended with it. */
     if (fate != PRIOR_NONE && (status == LK_MISS || status == LK_STALE)) {
         s->fields = (lk_view){0};

@@ -8,9 +8,13 @@ lk_status lk_guard_session(lk_guard *g, const lk_session_key *key, uint8_t *buf,
                            lk_reason *why)
 {
     lk_load load = {.key = *key, .buf = buf, .cap = LK_RECORD_MAX};
+    lk_store *primary = lk_store_writes_to(g->parts.store);
     *why = LK_REASON_EXPIRED;
-    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK || load.status == LK_FAULT ||
-        load.status == LK_FULL)
+    /* Who wrote a field a moment ago reads it now, however far behind a copy is. */
+    lk_status status = lk_store_load_many(primary, &load, 1);
+    if ((status != LK_OK || load.status == LK_FAULT) && primary != g->parts.store)
+        status = lk_store_load_many(g->parts.store, &load, 1);
+    if (status != LK_OK || load.status == LK_FAULT || load.status == LK_FULL)
         return LK_FAULT;
     if (load.status != LK_OK) {
         if (load.why != LK_REASON_NONE)

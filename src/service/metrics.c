@@ -35,6 +35,27 @@ static const family families[] = {
       {LK_COUNT_LOOKUP_STALE, "result=\"stale\""},
       {LK_COUNT_LOOKUP_FAULT, "result=\"fault\""}},
      4},
+    {"latchkey_near_hits_total",
+     "Sessions of a remote store answered by the copy near this node.",
+     true,
+     {{LK_COUNT_NEAR_HIT, ""}},
+     1},
+    {"latchkey_store_batches_total",
+     "Batches of look-ups sent to a remote store.",
+     true,
+     {{LK_COUNT_STORE_BATCH, ""}},
+     1},
+    {"latchkey_stale_served_total",
+     "Requests served by latchkey_on_unknown on what was known before the store was lost.",
+     true,
+     {{LK_COUNT_STALE_SERVED, ""}},
+     1},
+    {"latchkey_events_total", "Events of the store taken over.", true, {{LK_COUNT_EVENTS, ""}}, 1},
+    {"latchkey_resyncs_total",
+     "Times the store's stream of events was read from its start, which drops every near copy.",
+     true,
+     {{LK_COUNT_RESYNC, ""}},
+     1},
     {"latchkey_token_checks_total",
      "Signed tokens checked, by whether the signature was computed or remembered.",
      false,
@@ -75,6 +96,24 @@ static void write_sample(lk_buf *out, const char *name, const char *label, const
     lk_buf_add_printf(out, " %" PRIu64 "\n", value);
 }
 
+/* Milliseconds as the seconds that Prometheus wants. */
+static void write_seconds(lk_buf *out, const char *name, const char *help, int64_t ms)
+{
+    uint64_t size = ms < 0 ? (uint64_t)-ms : (uint64_t)ms;
+    write_head(out, name, help, "gauge");
+    lk_buf_add_printf(out, "%s %s%" PRIu64 ".%03" PRIu64 "\n", name, ms < 0 ? "-" : "", size / 1000,
+                      size % 1000);
+}
+
+static void write_view(lk__call *c, lk_buf *out)
+{
+    write_seconds(out, "latchkey_view_age_seconds",
+                  "How old what this node knows of revocations is; 0 with a store of its own.",
+                  lk_guard_view_age_ms(c->s->guard));
+    write_seconds(out, "latchkey_clock_offset_seconds", "What the clock of the store is ahead of this node's.",
+                  lk_guard_clock_offset_ms(c->s->guard));
+}
+
 static void write_store(lk__call *c, const char *store, lk_buf *out)
 {
     lk_store_count counts;
@@ -104,6 +143,7 @@ void lk__metrics(lk__call *c)
             write_sample(&out, f->name, f->series[k].label, f->by_store ? store : NULL,
                          lk_guard_counted(c->s->guard, f->series[k].counter));
     }
+    write_view(c, &out);
     write_store(c, store, &out);
     lk__answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }

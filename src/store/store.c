@@ -164,6 +164,11 @@ lk_store_place lk_store_where(const lk_store *store)
     return store->ops->place;
 }
 
+lk_store *lk_store_writes_to(lk_store *store)
+{
+    return store->ops->writes_to != NULL ? store->ops->writes_to(store) : store;
+}
+
 bool lk_store_is_durable(const lk_store *store)
 {
     return store->ops->is_durable;

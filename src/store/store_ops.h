@@ -60,6 +60,7 @@ typedef struct lk_store_ops {
 
     /* NULL where the store is inline and has nothing to add: store.c then answers as store.h says. */
     lk_status (*setup)(const lk_env *env, const lk_store_url *url, bool upgrade, lk_note *note);
+    lk_store *(*writes_to)(lk_store *store);
     lk_status (*events_wait)(lk_store *store, uint64_t after, uint32_t wait_ms);
     lk_status (*time_ms)(lk_store *store, int64_t *now_ms);
     lk_status (*ready)(lk_store *store, lk_note *note);
