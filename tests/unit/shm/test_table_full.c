@@ -193,24 +193,25 @@ static void table_full_of_fences_refuses_and_counts_it(void **state)
 {
     (void)state;
     lk_table *t = check_open(test_env(), LK_TABLE_SIZE_MIN);
-    uint64_t n = 0;
+    uint64_t n = 0, held = 0, refused = 0;
     lk_entry e;
     uint8_t key[LK_TABLE_KEY_LEN], byte = 0;
-    while (put(t, LK_ENTRY_FENCE, n, 1, in_s(3600), 300) == LK_OK) {
-        n++;
+    /* Where a key may lie depends on the key: one may find the last room that another did not. */
+    while (refused < 64) {
+        bool is_put = put(t, LK_ENTRY_FENCE, n++, 1, in_s(3600), 300) == LK_OK;
+        held += is_put;
+        refused += !is_put;
     }
-    assert_true(n > 1000);
-    assert_int_equal(put(t, LK_ENTRY_FENCE, n, 1, in_s(3600), 300), LK_FULL);
-    assert_int_equal(put(t, LK_ENTRY_SESSION, 7, 1, in_s(3600), 300), LK_FULL);
-    assert_int_equal(stats_of(t).refused_full, 3);
+    assert_true(held > 1000);
+    assert_int_equal(stats_of(t).refused_full, refused);
     assert_int_equal(stats_of(t).evicted_live, 0);
-    assert_int_equal(count(t, LK_ENTRY_FENCE, 0, n), n);
+    assert_int_equal(count(t, LK_ENTRY_FENCE, 0, n), held);
     /* What is there can be read and dropped, and then there is room again. */
     check_key(3, key);
     assert_int_equal(lk_table_get(t, LK_ENTRY_FENCE, key, 0, &byte, 1, &e), LK_FULL);
     assert_int_equal(byte, 3);
     assert_int_equal(lk_table_drop(t, LK_ENTRY_FENCE, key), LK_OK);
-    assert_int_equal(put(t, LK_ENTRY_FENCE, n, 1, in_s(3600), 300), LK_OK);
+    assert_int_equal(put(t, LK_ENTRY_FENCE, 3, 1, in_s(3600), 300), LK_OK);
     lk_table_close(t);
 }
 
