@@ -79,11 +79,11 @@ static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
     return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
-static void note_newest(lk_guard *g, int64_t before_ms)
+void lk__cutoff_time_after(lk_guard *g, int64_t at_ms)
 {
     _Atomic uint64_t *newest = lk_table_word(g->parts.table, LK_WORD_NEWEST_MS);
     uint64_t there = atomic_load(newest);
-    while (there < (uint64_t)before_ms && !atomic_compare_exchange_weak(newest, &there, (uint64_t)before_ms))
+    while (there < (uint64_t)at_ms && !atomic_compare_exchange_weak(newest, &there, (uint64_t)at_ms))
         continue;
 }
 
@@ -91,7 +91,7 @@ lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c)
 {
     if (c->until_s <= lk_now_s(g->parts.env) || c->before_ms < 0)
         return LK_OK;
-    note_newest(g, c->before_ms);
+    lk__cutoff_time_after(g, c->before_ms);
     lk_status status = raise_entry(g, c);
     if (status != LK_OK) {
         atomic_store(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), 1);

@@ -70,6 +70,8 @@ int64_t lk__issue_time_ms(lk_guard *g, const lk_subject *subject);
  * one of them; it reaches everything issued until now even when the clock was set back. (A hybrid logical
  * clock.) */
 int64_t lk__cutoff_time_ms(lk_guard *g);
+/* No cut-off made from now on is at or before ISSUED_MS. */
+void lk__cutoff_time_after(lk_guard *g, int64_t issued_ms);
 
 /* Put a cut-off into the table. LK_OK, LK_FULL (and the view is marked as having holes). */
 LK_CHECKED lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c);

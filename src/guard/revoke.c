@@ -41,6 +41,9 @@ static lk_status may_have_tokens(lk_guard *g, const lk_session_key *key, bool *o
     if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK || load.status == LK_FAULT)
         return LK_FAULT;
     *out = load.status != LK_OK || (load.session.flags & LK_SESSION_TOKEN) != 0;
+    /* Issued by a node whose clock is ahead of ours: the cut-off must be later still. */
+    if (load.status == LK_OK)
+        lk__cutoff_time_after(g, load.session.issued_s * 1000 + load.session.issued_ms);
     return LK_OK;
 }
 
