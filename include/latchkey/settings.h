@@ -29,6 +29,7 @@ typedef struct lk_settings {
     char accounts[LK_URL_MAX];     /* latchkey_accounts URL */
     char store[LK_URL_MAX];        /* latchkey_store URL */
     char replica[LK_URL_MAX];      /* latchkey_replica URL: the copy near this node; empty = none */
+    char share[16];                /* latchkey_share WAY: what the store is meant to be; empty = whatever it is */
     int64_t near_life_s;           /* latchkey_near [life=1m]: copies of remote sessions; 0 = none are kept */
     char memory_path[LK_PATH_MAX]; /* latchkey_memory PATH|anonymous [size=64m] */
     uint64_t memory_size;

@@ -44,6 +44,11 @@ const lk_setting_row lk__setting_rows[] = {
       "writes to latchkey_store.",
       1, 1},
      {TEXT(NULL, replica)}},
+    {{"latchkey_share", "database|central|replication", "",
+      "How the nodes share sessions, checked against the store: a database (SQLite, PostgreSQL, MariaDB), one central "
+      "Redis, or a full copy near every node (latchkey_replica). Left out, it is whatever the store makes of it.",
+      1, 1},
+     {TEXT(NULL, share)}},
     {{"latchkey_near", "[life=1m]", "life=1m",
       "Copies of sessions of a remote store, kept in the table of latchkey_memory and dropped by the store's own "
       "stream of events: the longest time one is used without asking the store again (0s: no copies).",

@@ -104,7 +104,8 @@ static void values_of_a_file_arrive(void **state)
                   "latchkey_session idle=5m # in the middle\n   absolute=1h;\n"
                   "latchkey_cookie 'shop' samesite=strict secure=off path=/a;\n"
                   "latchkey_carry cart lang;latchkey_origin https://a.example https://b.example:8443;\n"
-                  "latchkey_throttle account=3/1m;",
+                  "latchkey_throttle account=3/1m;latchkey_share replication;latchkey_near life=0s;\n"
+                  "latchkey_replica redis://:x@127.0.0.1:6380/0;",
                   &s, &note),
         LK_OK);
     assert_string_equal(s.keys, "/var/keys");
@@ -122,6 +123,9 @@ static void values_of_a_file_arrive(void **state)
     assert_int_equal(s.throttle_account, 3);
     assert_int_equal(s.throttle_account_s, 60);
     assert_int_equal(s.throttle_address, 100);
+    assert_string_equal(s.share, "replication");
+    assert_string_equal(s.replica, "redis://:x@127.0.0.1:6380/0");
+    assert_int_equal(s.near_life_s, 0);
 }
 
 static void what_is_wrong_is_told_with_its_line(void **state)

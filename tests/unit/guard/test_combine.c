@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Settings that contradict each other across store, replica and way of sharing: each is refused with the rule
+ * and the cure.
+ */
+#include <latchkey/guard.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct choice {
+    const char *store, *replica, *share;
+    const char *refusal; /* part of the sentence */
+} choice;
+
+static lk_status check(const choice *c, lk_note *note)
+{
+    lk_settings s;
+    lk_settings_init(&s);
+    (void)snprintf(s.store, sizeof(s.store), "%s", c->store);
+    (void)snprintf(s.replica, sizeof(s.replica), "%s", c->replica);
+    (void)snprintf(s.share, sizeof(s.share), "%s", c->share);
+    return lk_guard_settings_check(&s, note);
+}
+
+static void assert_refused(const choice *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        lk_note note = {""};
+        if (check(&all[i], &note) != LK_REFUSED || strstr(note.text, all[i].refusal) == NULL)
+            fail_msg("%s, replica \"%s\", share \"%s\": %s", all[i].store, all[i].replica, all[i].share,
+                     note.text);
+        assert_null(strstr(note.text, "geheim"));
+    }
+}
+
+static void assert_fine(const choice *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        lk_note note = {""};
+        if (check(&all[i], &note) != LK_OK)
+            fail_msg("%s, replica \"%s\", share \"%s\": %s", all[i].store, all[i].replica, all[i].share,
+                     note.text);
+    }
+}
+
+static void store_without_a_word_about_sharing_is_whatever_it_is(void **state)
+{
+    (void)state;
+    static const choice all[] = {{"memory:", "", "", NULL}, {"lmdb:/x", "", "", NULL}};
+    assert_fine(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void way_that_the_store_is_not_is_refused_with_the_cure(void **state)
+{
+    (void)state;
+    static const choice all[] = {
+        {"lmdb:/x", "", "database", "sqlite:, postgres:// or mariadb://"},
+        {"memory:", "", "central", "redis://, redis+sentinel://"},
+        {"lmdb:/x", "", "replication", "latchkey_replica"},
+    };
+    assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void way_of_a_later_version_says_what_to_write_instead(void **state)
+{
+    (void)state;
+    static const choice all[] = {{"lmdb:/x", "", "sealed_cookie", "write latchkey_store and the credential"},
+                                 {"lmdb:/x", "", "affinity", "later version"},
+                                 {"lmdb:/x", "", "token", "later version"}};
+    assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void word_that_is_no_way_is_refused_with_those_there_are(void **state)
+{
+    (void)state;
+    static const choice all[] = {{"lmdb:/x", "", "databse", "database, central or replication"},
+                                 {"lmdb:/x", "", "database central", "database, central or replication"},
+                                 {"lmdb:/x", "", "Central", "database, central or replication"}};
+    assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void replica_of_a_store_that_has_none_is_refused(void **state)
+{
+    (void)state;
+    static const choice all[] = {{"lmdb:/x", "lmdb:/y", "", "no full copy"},
+                                 {"memory:", "memory:", "", "no full copy"},
+                                 {"lmdb:/x", "what", "", "latchkey_replica: "}};
+    assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(store_without_a_word_about_sharing_is_whatever_it_is),
+        cmocka_unit_test(way_that_the_store_is_not_is_refused_with_the_cure),
+        cmocka_unit_test(way_of_a_later_version_says_what_to_write_instead),
+        cmocka_unit_test(word_that_is_no_way_is_refused_with_those_there_are),
+        cmocka_unit_test(replica_of_a_store_that_has_none_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
