@@ -41,23 +41,23 @@ int cli_become_owner_of(const cli *c, const char *path)
 }
 
 /* Back to the user that started the command. */
-static void become_self(void)
+void cli_become_self(void)
 {
     (void)!seteuid(getuid());
     (void)!setegid(getgid());
 }
 
-/* The path in "lmdb:/path?options", or "" when there is none. */
-static void path_of_url(const char *url, char out[LK_URL_MAX])
+void cli_path_of_url(const char *url, char out[LK_URL_MAX])
 {
     const char *colon = strchr(url, ':');
-    snprintf(out, LK_URL_MAX, "%s", colon != NULL ? colon + 1 : "");
+    bool of_server = strstr(url, "://") != NULL;
+    snprintf(out, LK_URL_MAX, "%s", colon != NULL && !of_server ? colon + 1 : "");
     out[strcspn(out, "?")] = '\0';
 }
 
-static bool is_memory_store(const cli_place *place)
+static bool is_memory_store(const lk_settings *settings)
 {
-    return strncmp(place->settings.store, "memory:", 7) == 0;
+    return strncmp(settings->store, "memory:", 7) == 0;
 }
 
 static int open_keys(const cli *c, unsigned wanted, cli_place *place)
@@ -69,7 +69,7 @@ static int open_keys(const cli *c, unsigned wanted, cli_place *place)
         return code;
     }
     lk_status status = lk_keyring_open(lk_env_system(), place->settings.keys, create, &place->ring, &note);
-    become_self();
+    cli_become_self();
     switch (status) {
     case LK_OK:
         return CLI_YES;
@@ -99,6 +99,10 @@ static int open_accounts(const cli *c, cli_place *place)
     case LK_REFUSED:
         return cli_wrong(c, "accounts: %s", note.text);
     case LK_MISS:
+        if (strstr(note.text, "store init") == NULL) {
+            return cli_fault(c, "accounts: %s; latchkey store init makes what they need", note.text);
+        }
+        break;
     case LK_STALE:
     case LK_FULL:
     case LK_FAULT:
@@ -109,15 +113,15 @@ static int open_accounts(const cli *c, cli_place *place)
 
 /* A session store that exists only inside the processes of the gateway cannot be reached from here, and
  * pretending so by working on an empty one of our own would be the worst answer: "done", and nothing done. */
-static int sees_memory_store(const cli *c, const cli_place *place)
+static int sees_gateways_table(const cli *c, const lk_settings *settings)
 {
-    const char *path = place->settings.memory_path;
+    const char *path = settings->memory_path;
     if (strcmp(path, "anonymous") == 0) {
         return cli_fault(
             c,
             "the sessions are in memory that only the gateway's own processes see. Name a file in %s "
             "(latchkey_memory /dev/shm/latchkey;) or use the pages under %s/admin and %s/account",
-            c->conf, place->settings.prefix, place->settings.prefix);
+            c->conf, settings->prefix, settings->prefix);
     }
     if (access(path, F_OK) != 0) {
         return cli_fault(c, "%s is not there: no gateway has run on these settings since the machine started",
@@ -127,64 +131,108 @@ static int sees_memory_store(const cli *c, const cli_place *place)
 }
 
 /* Join the gateway's table where it has one in a file that we may open: then what is ended here is refused
- * there at once. Else a table of our own will do, for a store on disk: the gateway follows that one. The file
- * is never made here, and it is opened as its owner, who need not be that of the store. */
-static int open_table(const cli *c, cli_place *place)
+ * there at once. Else a table of our own will do, for a store on disk or a server: the gateway follows that
+ * one. The file is never made here, and it is opened as its owner, who need not be that of the store. */
+int cli_table_open(const cli *c, const lk_settings *settings, bool own_will_do, struct lk_table **out)
 {
     lk_note note = {{0}};
     bool joined = false;
-    const char *path = place->settings.memory_path;
-    become_self();
-    bool in_file = strcmp(path, "anonymous") != 0 && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
-    int code = in_file ? cli_become_owner_of(c, path) : CLI_YES;
+    const char *path = settings->memory_path;
+    int code = own_will_do ? CLI_YES : sees_gateways_table(c, settings);
     if (code != CLI_YES) {
         return code;
     }
-    if (!in_file && is_memory_store(place)) {
+    cli_become_self();
+    bool in_file = strcmp(path, "anonymous") != 0 && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0;
+    code = in_file ? cli_become_owner_of(c, path) : CLI_YES;
+    if (code != CLI_YES) {
+        return code;
+    }
+    if (!in_file && !own_will_do) {
         return cli_fault(c, "%s cannot be opened: run this as the user of the gateway, or as root", path);
     }
-    size_t size = in_file ? (size_t)place->settings.memory_size : OWN_TABLE_SIZE;
-    lk_status status =
-        lk_table_open(lk_env_system(), in_file ? path : NULL, size, &place->table, &joined, &note);
+    size_t size = in_file ? (size_t)settings->memory_size : OWN_TABLE_SIZE;
+    lk_status status = lk_table_open(lk_env_system(), in_file ? path : NULL, size, out, &joined, &note);
     return status == LK_OK ? CLI_YES : cli_fault(c, "shared memory: %s", note.text);
 }
 
-static int open_store(const cli *c, cli_place *place)
+int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_note *note)
 {
-    char path[LK_URL_MAX];
-    lk_note note = {{0}};
-    int code = is_memory_store(place) ? sees_memory_store(c, place) : CLI_YES;
-    path_of_url(place->settings.store, path);
-    if (code == CLI_YES) {
-        code = open_table(c, place);
-    }
-    if (code == CLI_YES) {
-        become_self();
-        code = cli_become_owner_of(c, path);
-    }
-    if (code != CLI_YES) {
-        return code;
-    }
-    lk_status status =
-        lk_store_open(lk_env_system(), place->settings.store, place->table, &place->store, &note);
+    char shown[LK_URL_MAX];
+    lk_store_url_show(url, shown, sizeof shown);
+    const char *why = note->text[0] != '\0' ? note->text : lk_status_name(status);
     switch (status) {
     case LK_OK:
         return CLI_YES;
     case LK_REFUSED:
-        return cli_wrong(c, "store: %s", note.text);
+        return cli_wrong(c, "store %s: %s", shown, why);
     case LK_MISS:
+        if (strstr(why, "store init") == NULL) {
+            return cli_fault(c, "store %s: %s; latchkey store init makes what it needs", shown, why);
+        }
+        break;
     case LK_STALE:
     case LK_FULL:
     case LK_FAULT:
         break;
     }
-    return cli_fault(c, "store: %s", note.text);
+    return cli_fault(c, "store %s: %s", shown, why);
+}
+
+static lk_status open_one(cli_place *place, const char *replica, lk_note *note)
+{
+    lk_cluster_clock_init(&place->clock, lk_env_system(), place->table);
+    const lk_env *env = &place->clock.env;
+    const char *url = place->settings.store;
+    return replica != NULL ? lk_store_open_replicated(env, url, replica, place->table, &place->store, note)
+                           : lk_store_open(env, url, place->table, &place->store, note);
+}
+
+/* To end something, read from the replica that the gateway reads from: its table says how far into that one's
+ * stream it has come. When the replica cannot be read, a table of our own is put to the store itself, and the
+ * gateways hear of it by the stream. */
+static int open_store_to_revoke(const cli *c, cli_place *place)
+{
+    lk_note note = {{0}};
+    if (open_one(place, place->settings.replica, &note) == LK_OK) {
+        return CLI_YES;
+    }
+    lk_table_close(place->table);
+    place->table = NULL;
+    bool joined = false;
+    if (lk_table_open(lk_env_system(), NULL, OWN_TABLE_SIZE, &place->table, &joined, &note) != LK_OK) {
+        return cli_fault(c, "shared memory: %s", note.text);
+    }
+    lk_status status = open_one(place, NULL, &note);
+    if (status == LK_OK) {
+        cli_remark("the replica near this node does not answer; the store itself is used");
+    }
+    return cli_store_failed(c, status, place->settings.store, &note);
+}
+
+static int open_store(const cli *c, unsigned wanted, cli_place *place)
+{
+    char path[LK_URL_MAX];
+    lk_note note = {{0}};
+    int code = cli_table_open(c, &place->settings, !is_memory_store(&place->settings), &place->table);
+    cli_path_of_url(place->settings.store, path);
+    if (code == CLI_YES) {
+        cli_become_self();
+        code = cli_become_owner_of(c, path);
+    }
+    if (code != CLI_YES) {
+        return code;
+    }
+    if ((wanted & CLI_REVOKE) != 0 && place->settings.replica[0] != '\0') {
+        return open_store_to_revoke(c, place);
+    }
+    return cli_store_failed(c, open_one(place, NULL, &note), place->settings.store, &note);
 }
 
 static int open_guard(const cli *c, cli_place *place)
 {
     lk_note note = {{0}};
-    lk_guard_parts parts = {lk_env_system(), &place->settings, place->ring, place->table, place->store};
+    lk_guard_parts parts = {&place->clock.env, &place->settings, place->ring, place->table, place->store};
     lk_status status = lk_guard_open(parts, &place->guard, &note);
     if (status == LK_REFUSED) {
         return cli_wrong(c, "%s", note.text);
@@ -200,12 +248,12 @@ int cli_place_add(const cli *c, unsigned wanted, cli_place *place)
         code = open_keys(c, wanted, place);
     }
     if (code == CLI_YES && (wanted & CLI_ACCOUNTS) != 0 && place->accounts == NULL) {
-        path_of_url(place->settings.accounts, path);
+        cli_path_of_url(place->settings.accounts, path);
         code = cli_become_owner_of(c, path);
         code = code == CLI_YES ? open_accounts(c, place) : code;
     }
     if (code == CLI_YES && (wanted & (CLI_STORE | CLI_REVOKE)) != 0 && place->store == NULL) {
-        code = open_store(c, place);
+        code = open_store(c, wanted, place);
     }
     if (code == CLI_YES && (wanted & CLI_REVOKE) != 0 && place->guard == NULL) {
         code = open_guard(c, place);

@@ -16,6 +16,7 @@ typedef struct cli_place {
     lk_keyring *ring;
     lk_accounts *accounts;
     struct lk_table *table;
+    lk_cluster_clock clock; /* what the store and the guard go by, once the table is there */
     lk_store *store;
     lk_guard *guard;
 } cli_place;
@@ -38,8 +39,19 @@ void cli_place_close(cli_place *place);
 /* Open further parts of an open place; the same answers, the place stays open. */
 int cli_place_add(const cli *c, unsigned wanted, cli_place *place);
 
-/* Run by root: act as the owner of PATH from now on. CLI_YES or CLI_FAULT. */
+/* Run by root: act as the owner of PATH from now on, and again as ourselves. CLI_YES or CLI_FAULT. */
 int cli_become_owner_of(const cli *c, const char *path);
+void cli_become_self(void);
+
+/* The path in "lmdb:/path?options", or "" when the URL is that of a server. */
+void cli_path_of_url(const char *url, char out[LK_URL_MAX]);
+
+/* The gateway's table of SETTINGS, where it is a file that we may open; with OWN_WILL_DO else one of our own.
+ */
+int cli_table_open(const cli *c, const lk_settings *settings, bool own_will_do, struct lk_table **out);
+
+/* Say why a store was not opened. CLI_WRONG for what is written wrong (a password too), else CLI_FAULT. */
+int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_note *note);
 
 /* The realm a command speaks of: --realm, else the one of the settings. */
 lk_view cli_realm(const cli *c, const cli_place *place);

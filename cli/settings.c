@@ -3,9 +3,15 @@
  * settings.c - latchkey settings: is latchkey.conf right, and what can be in it?
  */
 #include "output.h"
-#include <latchkey/account.h>
-#include <latchkey/store.h>
+#include <latchkey/guard.h>
 #include <stdio.h>
+
+static void set_url(json_t *object, const char *key, const char *url)
+{
+    char shown[LK_URL_MAX];
+    lk_store_url_show(url, shown, sizeof shown);
+    cli_set_text(object, key, lk_view_of(shown));
+}
 
 static int check(cli *c)
 {
@@ -19,16 +25,16 @@ static int check(cli *c)
     if (status != LK_OK) {
         return cli_wrong(c, "%s", note.text);
     }
-    if (lk_store_url_check(settings.store, &note) != LK_OK ||
-        lk_accounts_url_check(settings.accounts, &note) != LK_OK) {
+    if (lk_guard_settings_check(&settings, &note) != LK_OK) {
         return cli_wrong(c, "%s: %s", file, note.text);
     }
     json_t *object = json_object();
     cli_set_text(object, "file", lk_view_of(file));
     cli_set_flag(object, "valid", true);
     cli_set_text(object, "keys", lk_view_of(settings.keys));
-    cli_set_text(object, "accounts", lk_view_of(settings.accounts));
-    cli_set_text(object, "store", lk_view_of(settings.store));
+    set_url(object, "accounts", settings.accounts);
+    set_url(object, "store", settings.store);
+    set_url(object, "replica", settings.replica);
     cli_set_text(object, "memory", lk_view_of(settings.memory_path));
     return cli_done(c, object, "%s: all settings are right", file);
 }
