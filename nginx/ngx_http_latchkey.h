@@ -42,6 +42,10 @@
 
 
 typedef struct ngx_http_latchkey_job_s  ngx_http_latchkey_job_t;
+typedef struct ngx_http_latchkey_wait_s  ngx_http_latchkey_wait_t;
+typedef struct ngx_http_latchkey_ask_s  ngx_http_latchkey_ask_t;
+
+typedef void (*ngx_http_latchkey_wait_pt)(ngx_http_latchkey_wait_t *wait);
 
 
 /* The shared table outlives a configuration: a reload must find the sessions
@@ -68,7 +72,10 @@ typedef struct {
     lk_settings                  settings;
     lk_keyring                  *ring;
     ngx_http_latchkey_table_t   *shared;
-    ngx_thread_pool_t           *pool;
+    ngx_thread_pool_t           *pool;       /* of calls to the API */
+    ngx_thread_pool_t           *lane_pool;  /* of look-ups and upkeep */
+    ngx_uint_t                   lane_queue; /* requests that may wait */
+    ngx_msec_t                   lane_wait;  /* for an answer, at most */
     ngx_open_file_t             *audit;      /* NULL: see audit_stderr */
     ngx_array_t                  rules;      /* ngx_http_latchkey_rule_t * */
     ngx_str_t                    node;
@@ -77,6 +84,7 @@ typedef struct {
     ngx_msec_t                   wait;       /* for a thread, at most */
     unsigned                     audit_stderr:1;
     unsigned                     keys_given:1;
+    unsigned                     lane_given:1;
     unsigned                     used:1;     /* a location needs the module */
     unsigned                     enabled:1;
 } ngx_http_latchkey_main_conf_t;
@@ -86,9 +94,34 @@ typedef struct {
     ngx_http_latchkey_rule_t    *rule;       /* NULL until merged */
     ngx_thread_pool_t           *pool;       /* of latchkey_api */
     ngx_flag_t                   csrf;
-    ngx_uint_t                   on_unknown;
     ngx_uint_t                   api;
+
+    ngx_int_t                    stale_s;    /* latchkey_on_unknown */
+    ngx_uint_t                   stale_safe;
+    ngx_int_t                    lag_ms;     /* latchkey_revocation_lag */
+    lk_lag                       lag;
 } ngx_http_latchkey_loc_conf_t;
+
+
+/* What a request waits for has one of these; see ngx_http_latchkey_wait.c. */
+struct ngx_http_latchkey_wait_s {
+    ngx_http_request_t          *request;    /* NULL: nobody waits any more */
+    ngx_event_t                  timer;
+    ngx_http_latchkey_wait_pt    late;       /* it has waited too long */
+    ngx_http_latchkey_wait_pt    left;       /* it is being freed */
+};
+
+
+/* What the check of one request has to ask; see ngx_http_latchkey_lane.c. */
+struct ngx_http_latchkey_ask_s {
+    ngx_queue_t                  queue;
+    ngx_http_latchkey_wait_t     wait;
+
+    unsigned                     asked:1;    /* in the batch */
+    unsigned                     has_question:1;
+
+    lk_question                  question;
+};
 
 
 /* What is known about one request (a sub-request has its own).  It lives in a
@@ -97,7 +130,8 @@ typedef struct {
     ngx_http_request_t          *request;
     ngx_http_latchkey_rule_t    *rule;       /* the one it was let through by */
     ngx_table_elt_t             *headers;    /* ours, in r->headers_in */
-    ngx_http_latchkey_job_t     *job;        /* what it waits for */
+    ngx_http_latchkey_wait_t    *wait;       /* what it waits for */
+    ngx_http_latchkey_ask_t     *answer;     /* what it waited for */
 
     ngx_str_t                    user;
     ngx_str_t                    name;
@@ -113,17 +147,31 @@ typedef struct {
     unsigned                     issued:1;   /* an anonymous session was made */
     unsigned                     tried:1;    /* ... or could not be */
     unsigned                     too_large:1;
+    unsigned                     unanswered:1; /* and waits no more */
 } ngx_http_latchkey_ctx_t;
 
 
-/* One per process, made after the fork.  A member that could not be opened is
- * NULL, and what needs it answers 503 until a later try succeeds. */
+/* One per process, made after the fork, and opened in a thread.  A member that
+ * could not be opened is NULL, and what needs it answers 503 until a later try
+ * succeeds. */
 typedef struct {
-    ngx_http_latchkey_main_conf_t  *conf;
     lk_store                    *store;
     lk_guard                    *guard;
     lk_accounts                 *accounts;
     lk_service                  *service;
+} ngx_http_latchkey_opened_t;
+
+
+typedef struct {
+    ngx_http_latchkey_main_conf_t  *conf;
+    lk_cluster_clock             clock;      /* with a store in the network */
+
+    lk_store                    *store;
+    lk_guard                    *guard;
+    lk_accounts                 *accounts;
+    lk_service                  *service;
+
+    ngx_uint_t                   opening;    /* 1 until it was tried once */
 
     ngx_queue_t                  waiting;    /* jobs that hash a password */
     ngx_uint_t                   waiting_n;
@@ -132,13 +180,13 @@ typedef struct {
 
 
 /* Blocking work for one request.  The job owns copies of all it needs, so
- * that the request may die first: then `request` is NULL, and the job is freed
+ * that the request may die first: then nobody waits, and the job is freed
  * when its thread is through.  It is freed exactly once, by the event loop. */
 struct ngx_http_latchkey_job_s {
     ngx_thread_task_t            task;       /* first: the event leads back */
     ngx_queue_t                  queue;
-    ngx_event_t                  timer;
-    ngx_http_request_t          *request;
+    ngx_http_latchkey_wait_t     wait;
+    ngx_http_request_t          *request;    /* until it waits */
     ngx_thread_pool_t           *pool;
 
     /* in a thread of the pool */
@@ -196,14 +244,32 @@ char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_latchkey_setting(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_latchkey_lane_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_latchkey_check_settings(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+
+/* ngx_http_latchkey_policy.c: what a location does when nobody knows */
+char *ngx_http_latchkey_on_unknown(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_latchkey_revocation_lag(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_latchkey_merge_policy(ngx_conf_t *cf,
+    ngx_http_latchkey_loc_conf_t *prev, ngx_http_latchkey_loc_conf_t *conf);
+
+/* ngx_http_latchkey_pool.c: threads */
+ngx_thread_pool_t *ngx_http_latchkey_api_pool(ngx_conf_t *cf);
+ngx_thread_pool_t *ngx_http_latchkey_lane_pool(ngx_conf_t *cf);
+
+/* ngx_http_latchkey_trial.c: the store is tried before anything starts */
+ngx_uint_t ngx_http_latchkey_is_network(const char *url);
+ngx_int_t ngx_http_latchkey_try_store(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 
 /* ngx_http_latchkey_open.c: what the master opens */
 ngx_int_t ngx_http_latchkey_open_shared(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
+ngx_http_latchkey_main_conf_t *ngx_http_latchkey_previous(ngx_conf_t *cf);
 void ngx_http_latchkey_make_dirs(ngx_cycle_t *cycle,
     ngx_http_latchkey_main_conf_t *lmcf);
 
@@ -211,6 +277,7 @@ void ngx_http_latchkey_make_dirs(ngx_cycle_t *cycle,
 ngx_http_latchkey_runtime_t *ngx_http_latchkey_runtime(void);
 ngx_int_t ngx_http_latchkey_init_process(ngx_cycle_t *cycle);
 void ngx_http_latchkey_exit_process(ngx_cycle_t *cycle);
+const char *ngx_http_latchkey_not_open(void);
 
 /* ngx_http_latchkey_headers.c: the client's identity headers go */
 ngx_int_t ngx_http_latchkey_strip(ngx_http_request_t *r);
@@ -241,15 +308,33 @@ ngx_int_t ngx_http_latchkey_refuse(ngx_http_request_t *r,
     const lk_identity *id, const lk_rule *rule);
 ngx_uint_t ngx_http_latchkey_is_browser(ngx_http_request_t *r);
 ngx_int_t ngx_http_latchkey_send_problem(ngx_http_request_t *r,
-    ngx_uint_t status, lk_reason reason);
+    ngx_uint_t status, lk_reason reason, lk_view detail);
+ngx_int_t ngx_http_latchkey_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_buf_t *out);
 u_char *ngx_http_latchkey_secret(ngx_pool_t *pool, size_t len);
 ngx_table_elt_t *ngx_http_latchkey_push_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);
 
-/* ngx_http_latchkey_job.c: the bridge to the thread pool */
+/* ngx_http_latchkey_wait.c: requests that are put aside */
+void ngx_http_latchkey_wait_init(ngx_http_latchkey_wait_t *wait,
+    ngx_http_latchkey_wait_pt late, ngx_http_latchkey_wait_pt left);
+ngx_int_t ngx_http_latchkey_wait_begin(ngx_http_latchkey_wait_t *wait,
+    ngx_http_request_t *r, ngx_msec_t at_most);
+ngx_http_request_t *ngx_http_latchkey_wait_end(ngx_http_latchkey_wait_t *wait);
+void ngx_http_latchkey_wait_cancel(ngx_http_latchkey_wait_t *wait);
+void ngx_http_latchkey_wait_leave(ngx_http_latchkey_wait_t *wait);
+void ngx_http_latchkey_go_on(ngx_http_request_t *r);
+
+/* ngx_http_latchkey_lane.c: questions to the store, in batches */
+void ngx_http_latchkey_lane_init(void);
+ngx_int_t ngx_http_latchkey_lane_ask(ngx_http_request_t *r,
+    const lk_question *question);
+void ngx_http_latchkey_lane_free(ngx_http_latchkey_ask_t *ask);
+void ngx_http_latchkey_lane_opened(void);
+
+/* ngx_http_latchkey_job.c: calls of the API in a thread pool */
 ngx_http_latchkey_job_t *ngx_http_latchkey_job_new(ngx_http_request_t *r);
 ngx_int_t ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job);
-void ngx_http_latchkey_job_leave(ngx_http_latchkey_job_t *job);
 void ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job);
 void ngx_http_latchkey_hear_audit(void *context, lk_view line);
 void ngx_http_latchkey_note_affinity(void);

@@ -92,10 +92,5 @@ ngx_http_latchkey_anonymous_done(ngx_http_request_t *r,
         ctx->issued = 1;
     }
 
-    /* the phase that was left is entered again */
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
+    ngx_http_latchkey_go_on(r);
 }

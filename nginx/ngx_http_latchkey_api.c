@@ -16,7 +16,10 @@ static void ngx_http_latchkey_api_work(ngx_http_latchkey_job_t *job);
 static void ngx_http_latchkey_api_done(ngx_http_request_t *r,
     ngx_http_latchkey_job_t *job, ngx_uint_t late);
 static ngx_int_t ngx_http_latchkey_api_busy(ngx_http_request_t *r,
-    lk_reason reason);
+    lk_reason reason, lk_view detail);
+static ngx_int_t ngx_http_latchkey_api_closed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_latchkey_api_is(ngx_http_request_t *r,
+    const char *path);
 static ngx_int_t ngx_http_latchkey_api_headers(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx, const lk_response *res);
 static ngx_int_t ngx_http_latchkey_api_send(ngx_http_request_t *r,
@@ -40,7 +43,7 @@ ngx_http_latchkey_api_handler(ngx_http_request_t *r)
     rt = ngx_http_latchkey_runtime();
 
     if (rt == NULL || rt->service == NULL) {
-        return ngx_http_latchkey_api_busy(r, LK_REASON_STORE_UNAVAILABLE);
+        return ngx_http_latchkey_api_closed(r);
     }
 
     if (r == r->main && r->headers_in.content_length_n > LK_BODY_MAX) {
@@ -184,7 +187,8 @@ ngx_http_latchkey_api_call(ngx_http_request_t *r)
     ngx_http_latchkey_job_free(job);
 
     ngx_http_finalize_request(r, ngx_http_latchkey_api_busy(r,
-                                                       LK_REASON_THROTTLED));
+                                                LK_REASON_THROTTLED,
+                                                lk_view_make(NULL, 0)));
 }
 
 
@@ -251,7 +255,8 @@ ngx_http_latchkey_api_done(ngx_http_request_t *r, ngx_http_latchkey_job_t *job,
     ctx = ngx_http_latchkey_ctx(r);
 
     if (late) {
-        rc = ngx_http_latchkey_api_busy(r, LK_REASON_STORE_UNAVAILABLE);
+        rc = ngx_http_latchkey_api_busy(r, LK_REASON_STORE_UNAVAILABLE,
+                                        lk_view_make(NULL, 0));
 
     } else if (ngx_http_latchkey_remember(r, ctx, &job->res.identity)
                != NGX_OK
@@ -269,7 +274,8 @@ ngx_http_latchkey_api_done(ngx_http_request_t *r, ngx_http_latchkey_job_t *job,
 
 /* 503 at once: the lane is full, or there is no store. */
 static ngx_int_t
-ngx_http_latchkey_api_busy(ngx_http_request_t *r, lk_reason reason)
+ngx_http_latchkey_api_busy(ngx_http_request_t *r, lk_reason reason,
+    lk_view detail)
 {
     if (ngx_http_latchkey_push_header(r, "Retry-After", "1", 1) == NULL
         || ngx_http_latchkey_push_header(r, "Cache-Control", "no-store", 8)
@@ -279,7 +285,59 @@ ngx_http_latchkey_api_busy(ngx_http_request_t *r, lk_reason reason)
     }
 
     return ngx_http_latchkey_send_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                          reason);
+                                          reason, detail);
+}
+
+
+/* Nothing is open yet.  That is no reason to restart the gateway, so it is
+ * alive all the same; whether it is ready, and why not, is asked elsewhere. */
+static ngx_int_t
+ngx_http_latchkey_api_closed(ngx_http_request_t *r)
+{
+    lk_view     detail;
+    ngx_buf_t  *b;
+
+    static ngx_str_t  type = ngx_string("application/json");
+    static ngx_str_t  alive = ngx_string("{\"status\":\"ok\"}");
+
+    if (ngx_http_latchkey_api_is(r, "/health/live")) {
+
+        b = ngx_calloc_buf(r->pool);
+        if (b == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        b->pos = alive.data;
+        b->last = alive.data + alive.len;
+        b->memory = 1;
+
+        return ngx_http_latchkey_send(r, NGX_HTTP_OK, &type, b);
+    }
+
+    detail = lk_view_make(NULL, 0);
+
+    if (ngx_http_latchkey_api_is(r, "/health/ready")) {
+        detail = lk_view_of(ngx_http_latchkey_not_open());
+    }
+
+    return ngx_http_latchkey_api_busy(r, LK_REASON_STORE_UNAVAILABLE, detail);
+}
+
+
+static ngx_uint_t
+ngx_http_latchkey_api_is(ngx_http_request_t *r, const char *path)
+{
+    size_t                          prefix, len;
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
+
+    prefix = ngx_strlen(lmcf->settings.prefix);
+    len = ngx_strlen(path);
+
+    return r->uri.len == prefix + len
+           && ngx_memcmp(r->uri.data, lmcf->settings.prefix, prefix) == 0
+           && ngx_memcmp(r->uri.data + prefix, path, len) == 0;
 }
 
 

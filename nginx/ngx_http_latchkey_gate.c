@@ -5,10 +5,15 @@
 #include "ngx_http_latchkey.h"
 
 
+static ngx_int_t ngx_http_latchkey_open_first(ngx_http_request_t *r);
 static ngx_int_t ngx_http_latchkey_reuse(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf);
 static ngx_int_t ngx_http_latchkey_check(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id);
+static ngx_int_t ngx_http_latchkey_try(ngx_http_request_t *r,
+    const lk_presented *presented, const lk_rule *rule, lk_identity *id);
+static void ngx_http_latchkey_unanswered(const lk_presented *presented,
+    const lk_rule *rule, lk_question *question, lk_identity *id);
 static void ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
     const lk_presented *presented, lk_identity *id);
 static ngx_int_t ngx_http_latchkey_allow(ngx_http_request_t *r,
@@ -38,6 +43,12 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
 
     if (llcf->api || llcf->rule->rule.mode == LK_MODE_OFF) {
 
+        if (llcf->api == NGX_HTTP_LATCHKEY_API_HERE
+            && ngx_http_latchkey_open_first(r) == NGX_AGAIN)
+        {
+            return NGX_AGAIN;
+        }
+
         return ngx_http_latchkey_clear_identity(r) == NGX_OK
                ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -66,6 +77,35 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
 }
 
 
+/* A worker that has just started opens its store: what comes to it meanwhile
+ * waits for that, so that a reload turns nobody away.  NGX_OK: it is open, or
+ * it could not be opened. */
+static ngx_int_t
+ngx_http_latchkey_open_first(ngx_http_request_t *r)
+{
+    ngx_http_latchkey_ctx_t      *ctx;
+    ngx_http_latchkey_runtime_t  *rt;
+
+    rt = ngx_http_latchkey_runtime();
+
+    if (rt == NULL || !rt->opening) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_latchkey_ctx(r);
+
+    if (ctx != NULL && ctx->wait != NULL) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx != NULL && ctx->unanswered) {
+        return NGX_OK;
+    }
+
+    return ngx_http_latchkey_lane_ask(r, NULL) == NGX_OK ? NGX_AGAIN : NGX_OK;
+}
+
+
 /* Was this request let through under this very rule before: by this handler,
  * before it waited for a thread, or as the main request this one is a part
  * of?  NGX_OK when it was not; else the answer of the gate. */
@@ -77,7 +117,7 @@ ngx_http_latchkey_reuse(ngx_http_request_t *r,
 
     ctx = ngx_http_latchkey_ctx(r);
 
-    if (ctx != NULL && ctx->job != NULL) {
+    if (ctx != NULL && ctx->wait != NULL) {
         return NGX_AGAIN;
     }
 
@@ -113,13 +153,20 @@ ngx_http_latchkey_reuse(ngx_http_request_t *r,
 }
 
 
+/* NGX_OK: ID is the verdict.  NGX_AGAIN: the store has to be asked, and the
+ * request comes back. */
 static ngx_int_t
 ngx_http_latchkey_check(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id)
 {
+    ngx_int_t                     rc;
     lk_presented                  presented;
     ngx_http_latchkey_found_t     found;
     ngx_http_latchkey_runtime_t  *rt;
+
+    if (ngx_http_latchkey_open_first(r) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
 
     rt = ngx_http_latchkey_runtime();
 
@@ -138,11 +185,10 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* The stores there are answer inline, in microseconds; a runtime with any
-     * other is not opened.  This call is where the look-up of a remote store
-     * will put the request aside, as ngx_http_latchkey_anonymous() does. */
-
-    lk_guard_check(rt->guard, &presented, &llcf->rule->rule, id);
+    rc = ngx_http_latchkey_try(r, &presented, &llcf->rule->rule, id);
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     if (id->verdict == LK_VERDICT_ALLOW && llcf->csrf && id->has_session
         && id->carrier == LK_CARRIER_COOKIE
@@ -152,6 +198,69 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
     }
 
     return NGX_OK;
+}
+
+
+/* With the answer the request waited for, if it did.  An answer is read once,
+ * and decides nothing but the credential it was asked for: the guard compares
+ * the keys. */
+static ngx_int_t
+ngx_http_latchkey_try(ngx_http_request_t *r, const lk_presented *presented,
+    const lk_rule *rule, lk_identity *id)
+{
+    ngx_uint_t                    known, waits;
+    lk_question                   question;
+    ngx_http_latchkey_ask_t      *ask;
+    ngx_http_latchkey_ctx_t      *ctx;
+    ngx_http_latchkey_runtime_t  *rt;
+
+    rt = ngx_http_latchkey_runtime();
+    ctx = ngx_http_latchkey_ctx(r);
+    ask = ctx ? ctx->answer : NULL;
+
+    known = lk_guard_try(rt->guard, presented, rule,
+                         ask ? &ask->question : NULL, id, &question);
+
+    if (ask != NULL) {
+        ctx->answer = NULL;
+        ngx_http_latchkey_lane_free(ask);
+    }
+
+    if (known) {
+        return NGX_OK;
+    }
+
+    waits = (ctx == NULL || !ctx->unanswered);
+
+    if (waits && ngx_http_latchkey_lane_ask(r, &question) == NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_latchkey_unanswered(presented, rule, &question, id);
+
+    return NGX_OK;
+}
+
+
+/* There is no asking: the lane is full, or it took too long.  What that means
+ * the rule says. */
+static void
+ngx_http_latchkey_unanswered(const lk_presented *presented,
+    const lk_rule *rule, lk_question *question, lk_identity *id)
+{
+    lk_question  none;
+
+    question->view = LK_FAULT;
+    question->status = LK_FAULT;
+    question->why = LK_REASON_NONE;
+    question->record_len = 0;
+
+    if (!lk_guard_try(ngx_http_latchkey_runtime()->guard, presented, rule,
+                      question, id, &none))
+    {
+        id->verdict = LK_VERDICT_UNKNOWN;
+        id->reason = LK_REASON_STORE_UNAVAILABLE;
+    }
 }
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ngx_http_latchkey_job.c - blocking work for a request, done in a thread of
+ * ngx_http_latchkey_job.c - blocking work for one request, done in a thread of
  * the pool while the request waits.
  *
  * States of a job: new; waiting (in the lane of password hashes); posted (its
@@ -24,7 +24,8 @@
 static ngx_int_t ngx_http_latchkey_job_post(ngx_http_latchkey_job_t *job);
 static void ngx_http_latchkey_job_thread(void *data, ngx_log_t *log);
 static void ngx_http_latchkey_job_event(ngx_event_t *ev);
-static void ngx_http_latchkey_job_late(ngx_event_t *ev);
+static void ngx_http_latchkey_job_late(ngx_http_latchkey_wait_t *wait);
+static void ngx_http_latchkey_job_left(ngx_http_latchkey_wait_t *wait);
 static void ngx_http_latchkey_job_next(void);
 static void ngx_http_latchkey_job_resume(ngx_http_latchkey_job_t *job,
     ngx_uint_t late);
@@ -55,9 +56,8 @@ ngx_http_latchkey_job_new(ngx_http_request_t *r)
     job->task.event.data = job;
     job->task.event.log = ngx_cycle->log;
 
-    job->timer.handler = ngx_http_latchkey_job_late;
-    job->timer.data = job;
-    job->timer.log = ngx_cycle->log;
+    ngx_http_latchkey_wait_init(&job->wait, ngx_http_latchkey_job_late,
+                                ngx_http_latchkey_job_left);
 
     return job;
 }
@@ -69,10 +69,6 @@ ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job)
     ngx_http_latchkey_runtime_t  *rt;
 
     rt = ngx_http_latchkey_runtime();
-
-    if (job->timer.timer_set) {
-        ngx_del_timer(&job->timer);
-    }
 
     if (job->answered) {
         lk_response_free(rt->service, &job->res);
@@ -97,18 +93,9 @@ ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job)
 ngx_int_t
 ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job)
 {
-    ngx_int_t                     rc;
-    ngx_http_request_t           *r;
-    ngx_http_latchkey_ctx_t      *ctx;
     ngx_http_latchkey_runtime_t  *rt;
 
-    r = job->request;
     rt = ngx_http_latchkey_runtime();
-
-    ctx = ngx_http_latchkey_need_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
 
     if (job->slow && rt->hashing >= NGX_HTTP_LATCHKEY_HASHES) {
 
@@ -116,29 +103,26 @@ ngx_http_latchkey_job_start(ngx_http_latchkey_job_t *job)
             return NGX_BUSY;
         }
 
+        job->waits = 1;
+    }
+
+    if (ngx_http_latchkey_wait_begin(&job->wait, job->request, rt->conf->wait)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (job->waits) {
         ngx_queue_insert_tail(&rt->waiting, &job->queue);
         rt->waiting_n++;
-        job->waits = 1;
 
-    } else {
-        rc = ngx_http_latchkey_job_post(job);
-        if (rc != NGX_OK) {
-            return rc;
-        }
+        return NGX_OK;
     }
 
-    ctx->job = job;
-
-    /* the timer is not cancelable: it is also what keeps a worker that shuts
-     * down from closing connections whose requests wait */
-
-    ngx_add_timer(&job->timer, rt->conf->wait);
-
-    if (r == r->main) {
-        r->read_event_handler = ngx_http_test_reading;
+    if (ngx_http_latchkey_job_post(job) != NGX_OK) {
+        ngx_http_latchkey_wait_cancel(&job->wait);
+        return NGX_ERROR;
     }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
 
     return NGX_OK;
 }
@@ -245,7 +229,7 @@ ngx_http_latchkey_job_event(ngx_event_t *ev)
         ngx_http_latchkey_write_audit(job->audit, job->audit_len);
     }
 
-    if (job->request != NULL) {
+    if (job->wait.request != NULL) {
         ngx_http_latchkey_job_resume(job, 0);
     }
 
@@ -280,13 +264,23 @@ ngx_http_latchkey_job_next(void)
 }
 
 
+static ngx_http_latchkey_job_t *
+ngx_http_latchkey_job_of(ngx_http_latchkey_wait_t *wait)
+{
+    return (ngx_http_latchkey_job_t *)
+               ((u_char *) wait - offsetof(ngx_http_latchkey_job_t, wait));
+}
+
+
 static void
-ngx_http_latchkey_job_late(ngx_event_t *ev)
+ngx_http_latchkey_job_late(ngx_http_latchkey_wait_t *wait)
 {
     ngx_uint_t                waits;
-    ngx_http_latchkey_job_t  *job = ev->data;
+    ngx_http_latchkey_job_t  *job;
 
-    ngx_log_error(NGX_LOG_ERR, ev->log, 0,
+    job = ngx_http_latchkey_job_of(wait);
+
+    ngx_log_error(NGX_LOG_ERR, wait->timer.log, 0,
                   "latchkey: no thread answered in %M ms",
                   ngx_http_latchkey_runtime()->conf->wait);
 
@@ -310,25 +304,11 @@ ngx_http_latchkey_job_late(ngx_event_t *ev)
 static void
 ngx_http_latchkey_job_resume(ngx_http_latchkey_job_t *job, ngx_uint_t late)
 {
-    ngx_connection_t         *c;
-    ngx_http_request_t       *r;
-    ngx_http_latchkey_ctx_t  *ctx;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
-    r = job->request;
+    r = ngx_http_latchkey_wait_end(&job->wait);
     c = r->connection;
-
-    job->request = NULL;
-
-    if (job->timer.timer_set) {
-        ngx_del_timer(&job->timer);
-    }
-
-    ctx = ngx_http_latchkey_ctx(r);
-    if (ctx != NULL) {
-        ctx->job = NULL;
-    }
-
-    ngx_http_set_log_request(c->log, r);
 
     job->done(r, job, late);
 
@@ -336,15 +316,12 @@ ngx_http_latchkey_job_resume(ngx_http_latchkey_job_t *job, ngx_uint_t late)
 }
 
 
-/* The request is being freed. */
-void
-ngx_http_latchkey_job_leave(ngx_http_latchkey_job_t *job)
+static void
+ngx_http_latchkey_job_left(ngx_http_latchkey_wait_t *wait)
 {
-    job->request = NULL;
+    ngx_http_latchkey_job_t  *job;
 
-    if (job->timer.timer_set) {
-        ngx_del_timer(&job->timer);
-    }
+    job = ngx_http_latchkey_job_of(wait);
 
     if (job->waits) {
         ngx_queue_remove(&job->queue);

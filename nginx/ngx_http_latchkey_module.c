@@ -50,10 +50,24 @@ static ngx_command_t  ngx_http_latchkey_commands
       NULL },
 
     { ngx_string("latchkey_on_unknown"),
-      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_TAKE1,
-      ngx_http_latchkey_unknown,
+      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_TAKE12,
+      ngx_http_latchkey_on_unknown,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_latchkey_loc_conf_t, on_unknown),
+      0,
+      NULL },
+
+    { ngx_string("latchkey_revocation_lag"),
+      NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_TAKE12,
+      ngx_http_latchkey_revocation_lag,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("latchkey_lane"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
+      ngx_http_latchkey_lane_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("latchkey_wait"),
@@ -259,15 +273,22 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
 
     if (ngx_http_latchkey_check_settings(cf, lmcf) != NGX_OK
         || ngx_http_latchkey_open_audit(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_try_store(cf, lmcf) != NGX_OK
         || ngx_http_latchkey_open_shared(cf, lmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     lmcf->request_id = ngx_http_get_variable_index(cf, &request_id);
-    lmcf->pool = ngx_thread_pool_add(cf, NULL);
+    lmcf->pool = ngx_http_latchkey_api_pool(cf);
 
-    if (lmcf->request_id == NGX_ERROR || lmcf->pool == NULL) {
+    if (lmcf->lane_pool == NULL) {
+        lmcf->lane_pool = ngx_http_latchkey_lane_pool(cf);
+    }
+
+    if (lmcf->request_id == NGX_ERROR || lmcf->pool == NULL
+        || lmcf->lane_pool == NULL)
+    {
         return NGX_ERROR;
     }
 
@@ -295,6 +316,8 @@ ngx_http_latchkey_create_main_conf(ngx_conf_t *cf)
     }
 
     lmcf->wait = NGX_CONF_UNSET_MSEC;
+    lmcf->lane_wait = NGX_CONF_UNSET_MSEC;
+    lmcf->lane_queue = NGX_CONF_UNSET_UINT;
 
     lk_settings_init(&lmcf->settings);
 
@@ -315,6 +338,9 @@ ngx_http_latchkey_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_latchkey_main_conf_t  *lmcf = conf;
 
     ngx_conf_init_msec_value(lmcf->wait, 60000);
+    ngx_conf_init_uint_value(lmcf->lane_queue, 1024);
+
+    /* lane_wait: when the deadline of the store is known */
 
     return NGX_CONF_OK;
 }
@@ -333,7 +359,8 @@ ngx_http_latchkey_create_loc_conf(ngx_conf_t *cf)
     /* rule, pool, api: NULL and 0 */
 
     llcf->csrf = NGX_CONF_UNSET;
-    llcf->on_unknown = NGX_CONF_UNSET_UINT;
+    llcf->stale_s = NGX_CONF_UNSET;
+    llcf->lag_ms = NGX_CONF_UNSET;
 
     return llcf;
 }
@@ -356,8 +383,10 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->csrf, prev->csrf, 0);
-    ngx_conf_merge_uint_value(conf->on_unknown, prev->on_unknown,
-                              NGX_HTTP_SERVICE_UNAVAILABLE);
+
+    if (ngx_http_latchkey_merge_policy(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

@@ -146,15 +146,11 @@ ngx_http_latchkey_open_table(ngx_conf_t *cf,
 }
 
 
-/* On reload: the table of the configuration that is running, if it is the one
- * that is asked for.  Anonymous memory could not be found any other way, and
- * the sessions in it would be lost. */
-static ngx_http_latchkey_table_t *
-ngx_http_latchkey_old_table(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf)
+/* On reload: the configuration that is running, or NULL. */
+ngx_http_latchkey_main_conf_t *
+ngx_http_latchkey_previous(ngx_conf_t *cf)
 {
-    ngx_cycle_t                    *old;
-    ngx_http_latchkey_main_conf_t  *prev;
+    ngx_cycle_t  *old;
 
     old = cf->cycle->old_cycle;
 
@@ -164,7 +160,20 @@ ngx_http_latchkey_old_table(ngx_conf_t *cf,
         return NULL;
     }
 
-    prev = ngx_http_cycle_get_module_main_conf(old, ngx_http_latchkey_module);
+    return ngx_http_cycle_get_module_main_conf(old, ngx_http_latchkey_module);
+}
+
+
+/* On reload: the table of the configuration that is running, if it is the one
+ * that is asked for.  Anonymous memory could not be found any other way, and
+ * the sessions in it would be lost. */
+static ngx_http_latchkey_table_t *
+ngx_http_latchkey_old_table(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    ngx_http_latchkey_main_conf_t  *prev;
+
+    prev = ngx_http_latchkey_previous(cf);
 
     if (prev == NULL || prev->shared == NULL
         || prev->shared->size != lmcf->settings.memory_size

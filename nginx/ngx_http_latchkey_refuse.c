@@ -68,7 +68,8 @@ ngx_http_latchkey_refuse(ngx_http_request_t *r, const lk_identity *id,
     }
 
     ngx_http_finalize_request(r, ngx_http_latchkey_send_problem(r, status,
-                                                                id->reason));
+                                                id->reason,
+                                                lk_view_make(NULL, 0)));
     return NGX_DONE;
 }
 
@@ -268,16 +269,16 @@ ngx_http_latchkey_push_header(ngx_http_request_t *r, const char *name,
 }
 
 
-/* Send a problem document (RFC 9457).  The answer is for
- * ngx_http_finalize_request(). */
+/* Send a problem document (RFC 9457), with DETAIL, or the sentence of REASON
+ * when it is empty.  The answer is for ngx_http_finalize_request(). */
 ngx_int_t
 ngx_http_latchkey_send_problem(ngx_http_request_t *r, ngx_uint_t status,
-    lk_reason reason)
+    lk_reason reason, lk_view detail)
 {
-    lk_buf        b;
-    ngx_int_t     rc;
-    ngx_buf_t    *out;
-    ngx_chain_t   chain;
+    lk_buf      b;
+    ngx_buf_t  *out;
+
+    static ngx_str_t  type = ngx_string("application/problem+json");
 
     out = ngx_create_temp_buf(r->pool, NGX_HTTP_LATCHKEY_PROBLEM);
     if (out == NULL) {
@@ -287,13 +288,28 @@ ngx_http_latchkey_send_problem(ngx_http_request_t *r, ngx_uint_t status,
     b = lk_buf_over(out->pos, NGX_HTTP_LATCHKEY_PROBLEM);
 
     lk_problem_write((int) status, reason,
-                     lk_view_of(lk_reason_sentence(reason)), &b);
+                     detail.len ? detail
+                                : lk_view_of(lk_reason_sentence(reason)),
+                     &b);
 
     if (lk_buf_status(&b) != LK_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     out->last = out->pos + b.len;
+
+    return ngx_http_latchkey_send(r, status, &type, out);
+}
+
+
+/* Send OUT as the whole body.  The answer is for ngx_http_finalize_request(). */
+ngx_int_t
+ngx_http_latchkey_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_buf_t *out)
+{
+    ngx_int_t    rc;
+    ngx_chain_t  chain;
+
     out->last_buf = (r == r->main) ? 1 : 0;
     out->last_in_chain = 1;
 
@@ -309,11 +325,11 @@ ngx_http_latchkey_send_problem(ngx_http_request_t *r, ngx_uint_t status,
         return rc;
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/problem+json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.status = status;
-    r->headers_out.content_length_n = (off_t) b.len;
+    r->headers_out.content_length_n = (off_t) (out->last - out->pos);
 
     /* "error_page 401 =200" that leads to another refusal: not a 200 */
 

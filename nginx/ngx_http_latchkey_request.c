@@ -71,15 +71,19 @@ ngx_http_latchkey_need_ctx(ngx_http_request_t *r)
 }
 
 
-/* The request is over, perhaps while a thread still works for it: then the job
+/* The request is over, perhaps while a thread still works for it: then that
  * goes on alone. */
 static void
 ngx_http_latchkey_forget(void *data)
 {
     ngx_http_latchkey_ctx_t  *ctx = data;
 
-    if (ctx->job != NULL) {
-        ngx_http_latchkey_job_leave(ctx->job);
+    if (ctx->wait != NULL) {
+        ngx_http_latchkey_wait_leave(ctx->wait);
+    }
+
+    if (ctx->answer != NULL) {
+        ngx_http_latchkey_lane_free(ctx->answer);
     }
 }
 
@@ -192,6 +196,14 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
     presented->authorization_n = found->authorization.n;
     presented->header = found->header.fields;
     presented->header_n = found->header.n;
+
+    /* a part of a request that changes something (auth_request is a GET) does
+     * not only read; nor does what a WebSocket handshake opens */
+
+    presented->only_reads = !ngx_http_latchkey_changes_state(r)
+                            && !ngx_http_latchkey_changes_state(r->main)
+                            && (r->main->method
+                                & (NGX_HTTP_GET|NGX_HTTP_HEAD));
 
     return NGX_OK;
 }

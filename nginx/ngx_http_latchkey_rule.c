@@ -105,6 +105,8 @@ ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    rule->rule.lag_ms = LK_LAG_MS_DEFAULT;
+
     rule->server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     rule->file = cf->conf_file->file.name;
     rule->line = cf->conf_file->line;

@@ -3,9 +3,11 @@
  * ngx_http_latchkey_runtime.c - what each worker opens after the fork, and the
  * upkeep it does.
  *
- * LMDB and SQLite handles must not cross a fork.  What cannot be opened leaves
- * its place empty, and is tried again every second: a worker that ended itself
- * instead would be started again at once, and again.
+ * Handles of stores must not cross a fork, and opening one may wait for a
+ * network: so it is a thread that opens, and what comes to the worker before
+ * it is through waits for it (ngx_http_latchkey_open_first).  What cannot be
+ * opened leaves its place empty, and is tried again every second: a worker that
+ * ended itself instead would be started again at once, and again.
  */
 #include "ngx_http_latchkey.h"
 
@@ -17,25 +19,31 @@
 typedef struct {
     ngx_thread_task_t              task;
     ngx_event_t                    timer;
-    ngx_http_latchkey_runtime_t    opened;   /* the thread's copy */
+    ngx_http_latchkey_opened_t     opened;   /* the thread's copy */
     lk_note                        note;
     char                           said[sizeof(lk_note)];
     lk_status                      status;
+    ngx_uint_t                     busy;     /* 1 while a thread has it */
 } ngx_http_latchkey_chore_t;
 
 
 static void ngx_http_latchkey_open_all(ngx_http_latchkey_runtime_t *rt,
-    lk_note *note);
+    ngx_http_latchkey_opened_t *opened, lk_note *note);
+static lk_status ngx_http_latchkey_open_store(ngx_http_latchkey_runtime_t *rt,
+    ngx_http_latchkey_opened_t *opened, lk_note *note);
 static lk_status ngx_http_latchkey_open_guard(ngx_http_latchkey_runtime_t *rt,
-    lk_note *note);
+    ngx_http_latchkey_opened_t *opened, lk_note *note);
 static lk_status ngx_http_latchkey_open_service(
-    ngx_http_latchkey_runtime_t *rt, lk_note *note);
-static void ngx_http_latchkey_say(ngx_http_latchkey_chore_t *chore,
-    ngx_log_t *log);
-static void ngx_http_latchkey_start_chore(ngx_http_latchkey_chore_t *chore,
-    ngx_event_handler_pt tick, void (*work)(void *data, ngx_log_t *log),
-    ngx_event_handler_pt done, ngx_msec_t after);
+    ngx_http_latchkey_runtime_t *rt, ngx_http_latchkey_opened_t *opened,
+    lk_note *note);
+static void ngx_http_latchkey_adopt(ngx_http_latchkey_runtime_t *rt,
+    const ngx_http_latchkey_opened_t *opened);
+static ngx_uint_t ngx_http_latchkey_say(ngx_http_latchkey_chore_t *chore);
+static void ngx_http_latchkey_init_chore(ngx_http_latchkey_chore_t *chore,
+    void (*work)(void *data, ngx_log_t *log), ngx_event_handler_pt done);
 static void ngx_http_latchkey_tick(ngx_event_t *ev);
+static ngx_int_t ngx_http_latchkey_post_chore(
+    ngx_http_latchkey_chore_t *chore);
 static void ngx_http_latchkey_reopen_work(void *data, ngx_log_t *log);
 static void ngx_http_latchkey_reopen_done(ngx_event_t *ev);
 static void ngx_http_latchkey_upkeep_work(void *data, ngx_log_t *log);
@@ -56,11 +64,18 @@ ngx_http_latchkey_runtime(void)
 }
 
 
+/* Why this worker cannot serve, as long as it cannot. */
+const char *
+ngx_http_latchkey_not_open(void)
+{
+    return ngx_http_latchkey_reopen.said;
+}
+
+
 ngx_int_t
 ngx_http_latchkey_init_process(ngx_cycle_t *cycle)
 {
     ngx_http_latchkey_runtime_t    *rt;
-    ngx_http_latchkey_chore_t      *chore;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
     if (ngx_process != NGX_PROCESS_WORKER
@@ -84,34 +99,37 @@ ngx_http_latchkey_init_process(ngx_cycle_t *cycle)
     rt->conf = lmcf;
     ngx_queue_init(&rt->waiting);
 
+    lk_cluster_clock_init(&rt->clock, lk_env_system(), lmcf->shared->table);
+
     ngx_http_latchkey_running = rt;
+    ngx_http_latchkey_lane_init();
 
-    chore = &ngx_http_latchkey_reopen;
+    ngx_http_latchkey_init_chore(&ngx_http_latchkey_reopen,
+                                 ngx_http_latchkey_reopen_work,
+                                 ngx_http_latchkey_reopen_done);
 
-    ngx_http_latchkey_open_all(rt, &chore->note);
+    ngx_http_latchkey_init_chore(&ngx_http_latchkey_upkeep,
+                                 ngx_http_latchkey_upkeep_work,
+                                 ngx_http_latchkey_upkeep_done);
 
-    if (rt->service == NULL) {
-        ngx_http_latchkey_say(chore, cycle->log);
-        ngx_http_latchkey_start_chore(chore, ngx_http_latchkey_tick,
-                                      ngx_http_latchkey_reopen_work,
-                                      ngx_http_latchkey_reopen_done,
-                                      NGX_HTTP_LATCHKEY_REOPEN);
+    rt->opening = 1;
+
+    if (ngx_http_latchkey_post_chore(&ngx_http_latchkey_reopen) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     /* workers that started together do not keep house together */
 
-    ngx_http_latchkey_start_chore(&ngx_http_latchkey_upkeep,
-                                  ngx_http_latchkey_tick,
-                                  ngx_http_latchkey_upkeep_work,
-                                  ngx_http_latchkey_upkeep_done,
-                                  NGX_HTTP_LATCHKEY_UPKEEP
-                                  + (ngx_msec_t) (ngx_worker * 37 % 1000));
+    ngx_add_timer(&ngx_http_latchkey_upkeep.timer,
+                  NGX_HTTP_LATCHKEY_UPKEEP
+                  + (ngx_msec_t) (ngx_worker * 37 % 1000));
 
     return NGX_OK;
 }
 
 
-/* Thread pools, a core module, have ended their threads before. */
+/* Thread pools, a core module, have ended their threads before: what a thread
+ * had opened last may not have been taken over. */
 void
 ngx_http_latchkey_exit_process(ngx_cycle_t *cycle)
 {
@@ -121,6 +139,10 @@ ngx_http_latchkey_exit_process(ngx_cycle_t *cycle)
 
     if (rt == NULL) {
         return;
+    }
+
+    if (ngx_http_latchkey_reopen.busy) {
+        ngx_http_latchkey_adopt(rt, &ngx_http_latchkey_reopen.opened);
     }
 
     ngx_http_latchkey_running = NULL;
@@ -145,60 +167,68 @@ ngx_http_latchkey_exit_process(ngx_cycle_t *cycle)
 }
 
 
+static void
+ngx_http_latchkey_adopt(ngx_http_latchkey_runtime_t *rt,
+    const ngx_http_latchkey_opened_t *opened)
+{
+    rt->store = opened->store;
+    rt->guard = opened->guard;
+    rt->accounts = opened->accounts;
+    rt->service = opened->service;
+}
+
+
 /* Open what is not open yet, as far as it goes. */
 static void
-ngx_http_latchkey_open_all(ngx_http_latchkey_runtime_t *rt, lk_note *note)
+ngx_http_latchkey_open_all(ngx_http_latchkey_runtime_t *rt,
+    ngx_http_latchkey_opened_t *opened, lk_note *note)
 {
     note->text[0] = '\0';
 
-    if (ngx_http_latchkey_open_guard(rt, note) == LK_OK
-        && ngx_http_latchkey_open_service(rt, note) == LK_OK)
+    if (ngx_http_latchkey_open_store(rt, opened, note) == LK_OK
+        && ngx_http_latchkey_open_guard(rt, opened, note) == LK_OK
+        && ngx_http_latchkey_open_service(rt, opened, note) == LK_OK)
     {
         note->text[0] = '\0';
     }
 }
 
 
-static lk_status
-ngx_http_latchkey_open_guard(ngx_http_latchkey_runtime_t *rt, lk_note *note)
+/* The nodes that share a store go by the clock of that store.  One that lies
+ * on this machine has this machine's. */
+static const lk_env *
+ngx_http_latchkey_env(ngx_http_latchkey_runtime_t *rt)
 {
-    lk_status                       status;
-    lk_guard_parts                  parts;
-    ngx_http_latchkey_main_conf_t  *conf;
+    return ngx_http_latchkey_is_network(rt->conf->settings.store)
+           ? &rt->clock.env : lk_env_system();
+}
 
-    conf = rt->conf;
 
-    if (rt->guard != NULL) {
+static lk_status
+ngx_http_latchkey_open_store(ngx_http_latchkey_runtime_t *rt,
+    ngx_http_latchkey_opened_t *opened, lk_note *note)
+{
+    lk_status     status;
+    lk_settings  *settings;
+
+    if (opened->store != NULL) {
         return LK_OK;
     }
 
-    if (rt->store == NULL) {
-        status = lk_store_open(lk_env_system(), conf->settings.store,
-                               conf->shared->table, &rt->store, note);
-        if (status != LK_OK) {
-            rt->store = NULL;
-            return status;
-        }
+    settings = &rt->conf->settings;
 
-        if (lk_store_where(rt->store) != LK_STORE_INLINE) {
-            lk_note_set(note, "the store \"%s\" waits for a network, and "
-                        "this gateway asks stores inline",
-                        lk_store_name(rt->store));
-            lk_store_close(rt->store);
-            rt->store = NULL;
-            return LK_REFUSED;
-        }
+    if (settings->replica[0] != '\0') {
+        status = lk_store_open_replicated(ngx_http_latchkey_env(rt),
+                                          settings->store, settings->replica,
+                                          rt->conf->shared->table,
+                                          &opened->store, note);
+    } else {
+        status = lk_store_open(ngx_http_latchkey_env(rt), settings->store,
+                               rt->conf->shared->table, &opened->store, note);
     }
 
-    parts.env = lk_env_system();
-    parts.settings = &conf->settings;
-    parts.ring = conf->ring;
-    parts.table = conf->shared->table;
-    parts.store = rt->store;
-
-    status = lk_guard_open(parts, &rt->guard, note);
     if (status != LK_OK) {
-        rt->guard = NULL;
+        opened->store = NULL;
     }
 
     return status;
@@ -206,50 +236,86 @@ ngx_http_latchkey_open_guard(ngx_http_latchkey_runtime_t *rt, lk_note *note)
 
 
 static lk_status
-ngx_http_latchkey_open_service(ngx_http_latchkey_runtime_t *rt, lk_note *note)
+ngx_http_latchkey_open_guard(ngx_http_latchkey_runtime_t *rt,
+    ngx_http_latchkey_opened_t *opened, lk_note *note)
 {
-    lk_status                       status;
-    ngx_http_latchkey_main_conf_t  *conf;
+    lk_status       status;
+    lk_guard_parts  parts;
 
-    conf = rt->conf;
-
-    if (rt->service != NULL) {
+    if (opened->guard != NULL) {
         return LK_OK;
     }
 
-    if (rt->accounts == NULL) {
-        status = lk_accounts_open(lk_env_system(), &conf->settings,
-                                  conf->ring, &rt->accounts, note);
-        if (status != LK_OK) {
-            rt->accounts = NULL;
-            return status;
-        }
+    parts.env = ngx_http_latchkey_env(rt);
+    parts.settings = &rt->conf->settings;
+    parts.ring = rt->conf->ring;
+    parts.table = rt->conf->shared->table;
+    parts.store = opened->store;
+
+    status = lk_guard_open(parts, &opened->guard, note);
+
+    if (status != LK_OK) {
+        opened->guard = NULL;
+        return status;
     }
 
-    status = lk_service_open(lk_env_system(), &conf->settings, rt->guard,
-                             rt->accounts, ngx_http_latchkey_hear_audit, NULL,
-                             &rt->service, note);
+    status = lk_guard_start_follower(opened->guard);
+
     if (status != LK_OK) {
-        rt->service = NULL;
+        lk_note_set(note, "no thread can be made that follows what is revoked");
+        lk_guard_close(opened->guard);
+        opened->guard = NULL;
     }
 
     return status;
 }
 
 
-/* The same sentence once, and not every second. */
-static void
-ngx_http_latchkey_say(ngx_http_latchkey_chore_t *chore, ngx_log_t *log)
+static lk_status
+ngx_http_latchkey_open_service(ngx_http_latchkey_runtime_t *rt,
+    ngx_http_latchkey_opened_t *opened, lk_note *note)
+{
+    lk_status     status;
+    const lk_env  *env;
+
+    if (opened->service != NULL) {
+        return LK_OK;
+    }
+
+    env = ngx_http_latchkey_env(rt);
+
+    if (opened->accounts == NULL) {
+        status = lk_accounts_open(env, &rt->conf->settings, rt->conf->ring,
+                                  &opened->accounts, note);
+        if (status != LK_OK) {
+            opened->accounts = NULL;
+            return status;
+        }
+    }
+
+    status = lk_service_open(env, &rt->conf->settings, opened->guard,
+                             opened->accounts, ngx_http_latchkey_hear_audit,
+                             NULL, &opened->service, note);
+    if (status != LK_OK) {
+        opened->service = NULL;
+    }
+
+    return status;
+}
+
+
+/* Is the note of CHORE a new one?  The same sentence once, and not every
+ * second. */
+static ngx_uint_t
+ngx_http_latchkey_say(ngx_http_latchkey_chore_t *chore)
 {
     if (ngx_strcmp(chore->said, chore->note.text) == 0) {
-        return;
+        return 0;
     }
 
     ngx_memcpy(chore->said, chore->note.text, sizeof(lk_note));
 
-    ngx_log_error(NGX_LOG_ALERT, log, 0,
-                  "latchkey: %s; answering 503 and trying again every second",
-                  chore->note.text);
+    return 1;
 }
 
 
@@ -257,11 +323,10 @@ ngx_http_latchkey_say(ngx_http_latchkey_chore_t *chore, ngx_log_t *log)
  * through.  So there is one of each at a time.  The timer is cancelable: it
  * keeps no worker from shutting down. */
 static void
-ngx_http_latchkey_start_chore(ngx_http_latchkey_chore_t *chore,
-    ngx_event_handler_pt tick, void (*work)(void *data, ngx_log_t *log),
-    ngx_event_handler_pt done, ngx_msec_t after)
+ngx_http_latchkey_init_chore(ngx_http_latchkey_chore_t *chore,
+    void (*work)(void *data, ngx_log_t *log), ngx_event_handler_pt done)
 {
-    chore->timer.handler = tick;
+    chore->timer.handler = ngx_http_latchkey_tick;
     chore->timer.data = chore;
     chore->timer.log = ngx_cycle->log;
     chore->timer.cancelable = 1;
@@ -271,28 +336,43 @@ ngx_http_latchkey_start_chore(ngx_http_latchkey_chore_t *chore,
     chore->task.event.handler = done;
     chore->task.event.data = chore;
     chore->task.event.log = ngx_cycle->log;
+}
 
-    ngx_add_timer(&chore->timer, after);
+
+static ngx_int_t
+ngx_http_latchkey_post_chore(ngx_http_latchkey_chore_t *chore)
+{
+    ngx_http_latchkey_runtime_t  *rt;
+
+    rt = ngx_http_latchkey_running;
+
+    /* the thread works on a copy: the event loop goes on with the real one */
+
+    chore->opened.store = rt->store;
+    chore->opened.guard = rt->guard;
+    chore->opened.accounts = rt->accounts;
+    chore->opened.service = rt->service;
+
+    if (ngx_thread_task_post(rt->conf->lane_pool, &chore->task) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    chore->busy = 1;
+
+    return NGX_OK;
 }
 
 
 static void
 ngx_http_latchkey_tick(ngx_event_t *ev)
 {
-    ngx_http_latchkey_chore_t      *chore = ev->data;
-    ngx_http_latchkey_main_conf_t  *conf;
+    ngx_http_latchkey_chore_t  *chore = ev->data;
 
     if (ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
-    conf = ngx_http_latchkey_running->conf;
-
-    /* the thread works on a copy: the event loop goes on with the real one */
-
-    chore->opened = *ngx_http_latchkey_running;
-
-    if (ngx_thread_task_post(conf->pool, &chore->task) != NGX_OK) {
+    if (ngx_http_latchkey_post_chore(chore) != NGX_OK) {
         ngx_add_timer(&chore->timer, NGX_HTTP_LATCHKEY_UPKEEP);
     }
 }
@@ -304,30 +384,43 @@ ngx_http_latchkey_reopen_work(void *data, ngx_log_t *log)
 {
     ngx_http_latchkey_chore_t  *chore = data;
 
-    ngx_http_latchkey_open_all(&chore->opened, &chore->note);
+    ngx_http_latchkey_open_all(ngx_http_latchkey_running, &chore->opened,
+                               &chore->note);
 }
 
 
 static void
 ngx_http_latchkey_reopen_done(ngx_event_t *ev)
 {
+    ngx_uint_t                    first;
     ngx_http_latchkey_chore_t    *chore = ev->data;
     ngx_http_latchkey_runtime_t  *rt;
 
     rt = ngx_http_latchkey_running;
 
-    rt->store = chore->opened.store;
-    rt->guard = chore->opened.guard;
-    rt->accounts = chore->opened.accounts;
-    rt->service = chore->opened.service;
+    chore->busy = 0;
+    ngx_http_latchkey_adopt(rt, &chore->opened);
 
-    if (rt->service != NULL) {
+    first = rt->opening;
+    rt->opening = 0;
+
+    if (rt->service == NULL) {
+
+        if (ngx_http_latchkey_say(chore)) {
+            ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                          "latchkey: %s; answering 503 and trying again "
+                          "every second", chore->note.text);
+        }
+
+        ngx_add_timer(&chore->timer, NGX_HTTP_LATCHKEY_REOPEN);
+
+    } else if (!first) {
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0, "latchkey: opened at last");
-        return;
     }
 
-    ngx_http_latchkey_say(chore, ev->log);
-    ngx_add_timer(&chore->timer, NGX_HTTP_LATCHKEY_REOPEN);
+    if (first) {
+        ngx_http_latchkey_lane_opened();
+    }
 }
 
 
@@ -336,10 +429,18 @@ ngx_http_latchkey_upkeep_work(void *data, ngx_log_t *log)
 {
     ngx_http_latchkey_chore_t  *chore = data;
 
-    chore->status = LK_OK;
+    chore->note.text[0] = '\0';
 
-    if (chore->opened.guard != NULL) {
-        chore->status = lk_guard_upkeep(chore->opened.guard);
+    if (chore->opened.guard == NULL
+        || lk_guard_upkeep(chore->opened.guard) != LK_FAULT
+        || lk_guard_ready(chore->opened.guard, &chore->note) == LK_OK)
+    {
+        chore->note.text[0] = '\0';
+        return;
+    }
+
+    if (chore->note.text[0] == '\0') {
+        lk_note_set(&chore->note, "the store does not answer");
     }
 }
 
@@ -349,9 +450,18 @@ ngx_http_latchkey_upkeep_done(ngx_event_t *ev)
 {
     ngx_http_latchkey_chore_t  *chore = ev->data;
 
-    if (chore->status == LK_FAULT) {
-        ngx_log_error(NGX_LOG_ERR, ev->log, 0,
-                      "latchkey: the upkeep of the store failed");
+    chore->busy = 0;
+
+    if (ngx_http_latchkey_say(chore)) {
+
+        if (chore->note.text[0] != '\0') {
+            ngx_log_error(NGX_LOG_ERR, ev->log, 0, "latchkey: %s",
+                          chore->note.text);
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                          "latchkey: the upkeep of the store goes on");
+        }
     }
 
     ngx_add_timer(&chore->timer, NGX_HTTP_LATCHKEY_UPKEEP);

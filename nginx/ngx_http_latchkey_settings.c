@@ -6,7 +6,10 @@
 #include "ngx_http_latchkey.h"
 
 
-#define NGX_HTTP_LATCHKEY_ARGS_MAX  16
+#define NGX_HTTP_LATCHKEY_ARGS_MAX   16
+
+/* about 1.5 KiB each, in every worker */
+#define NGX_HTTP_LATCHKEY_QUEUE_MAX  65536
 
 
 /* One handler for every setting: the core parses it, and says what is wrong
@@ -95,7 +98,9 @@ ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         pool = &name;
     }
 
-    llcf->pool = ngx_thread_pool_add(cf, pool);
+    llcf->pool = pool ? ngx_thread_pool_add(cf, pool)
+                      : ngx_http_latchkey_api_pool(cf);
+
     if (llcf->pool == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -109,30 +114,132 @@ ngx_http_latchkey_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* latchkey_lane [queue=N] [wait=TIME] [pool=NAME] */
 char *
-ngx_http_latchkey_unknown(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_latchkey_lane_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_latchkey_loc_conf_t  *llcf = conf;
+    ngx_http_latchkey_main_conf_t  *lmcf = conf;
 
-    ngx_str_t  *value;
+    ngx_int_t    n;
+    ngx_str_t   *value, text;
+    ngx_uint_t   i;
 
-    if (llcf->on_unknown != NGX_CONF_UNSET_UINT) {
+    if (lmcf->lane_given) {
         return (char *) "is duplicate";
     }
 
+    lmcf->lane_given = 1;
+
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "503") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"latchkey_on_unknown %V\" needs near copies of "
-                           "sessions, and the stores of this version keep "
-                           "none: write 503", &value[1]);
-        return NGX_CONF_ERROR;
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "queue=", 6) == 0
+            && lmcf->lane_queue == NGX_CONF_UNSET_UINT)
+        {
+            n = ngx_atoi(value[i].data + 6, value[i].len - 6);
+
+            if (n < 1 || n > NGX_HTTP_LATCHKEY_QUEUE_MAX) {
+                goto invalid;
+            }
+
+            lmcf->lane_queue = (ngx_uint_t) n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "wait=", 5) == 0
+            && lmcf->lane_wait == NGX_CONF_UNSET_MSEC)
+        {
+            text.data = value[i].data + 5;
+            text.len = value[i].len - 5;
+
+            n = ngx_parse_time(&text, 0);
+
+            if (n < 1) {
+                goto invalid;
+            }
+
+            lmcf->lane_wait = (ngx_msec_t) n;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "pool=", 5) == 0 && value[i].len > 5
+            && lmcf->lane_pool == NULL)
+        {
+            text.data = value[i].data + 5;
+            text.len = value[i].len - 5;
+
+            lmcf->lane_pool = ngx_thread_pool_add(cf, &text);
+
+            if (lmcf->lane_pool == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        goto invalid;
     }
 
-    llcf->on_unknown = NGX_HTTP_SERVICE_UNAVAILABLE;
-
     return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of \"latchkey_lane\": it "
+                       "takes queue=1024 (1 to %d requests that wait for the "
+                       "store), wait=5s and pool=NAME, a \"thread_pool\"",
+                       &value[i], NGX_HTTP_LATCHKEY_QUEUE_MAX);
+    return NGX_CONF_ERROR;
+}
+
+
+/* A request that waits must not give up before the store's own deadline has
+ * told it more: its batch may wait for the one before it, and either may need
+ * a second connection. */
+static ngx_int_t
+ngx_http_latchkey_check_lane(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    u_char     *p;
+    ngx_int_t   deadline;
+    ngx_str_t   text;
+
+    deadline = 250;
+
+    p = (u_char *) ngx_strchr(lmcf->settings.store, '?');
+
+    if (p != NULL) {
+        p = (u_char *) ngx_strstr(p, "deadline=");
+    }
+
+    if (p != NULL) {
+        text.data = p + sizeof("deadline=") - 1;
+        text.len = strcspn((char *) text.data, "&");
+
+        deadline = ngx_parse_time(&text, 0);
+    }
+
+    if (deadline < 0) {
+        deadline = 0;    /* whatever it means, the store has accepted it */
+    }
+
+    if (lmcf->lane_wait == NGX_CONF_UNSET_MSEC) {
+        lmcf->lane_wait = ngx_max(5000, 4 * (ngx_msec_t) deadline + 1000);
+        return NGX_OK;
+    }
+
+    if (lmcf->lane_wait > (ngx_msec_t) deadline) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "latchkey_lane: wait=%Mms is not longer than the deadline "
+                  "of latchkey_store, %ims, so requests would give up before "
+                  "it does: make it four times that, or leave it out",
+                  lmcf->lane_wait, deadline);
+
+    return NGX_ERROR;
 }
 
 
@@ -242,7 +349,9 @@ ngx_http_latchkey_check_settings(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    if (ngx_http_latchkey_check_header(cf, lmcf) != NGX_OK) {
+    if (ngx_http_latchkey_check_header(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_check_lane(cf, lmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

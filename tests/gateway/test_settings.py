@@ -71,12 +71,43 @@ def test_the_default_cookie_of_plain_http_is_accepted_and_wants_tls(gateways):
     ("latchkey_api; latchkey_api;", ["duplicate"]),
     ("latchkey_api lake=2;", ["pool=NAME"]),
     ("latchkey_api pool=nowhere;", ['unknown thread pool "nowhere"']),
-    ("latchkey_on_unknown stale=30s;", ["near copies", "503"]),
-    ("latchkey_on_unknown safe;", ["near copies", "503"]),
+    ("latchkey_on_unknown 404;", ['"404"', "stale=30s", "safe"]),
+    ("latchkey_on_unknown stale=soon;", ['"stale=soon"', "stale=30s"]),
+    ("latchkey_on_unknown stale=0s;", ['"stale=0s"', "at least 1s"]),
+    ("latchkey_on_unknown stale=2d;", ['"stale=2d"', "at most 1d"]),
+    ("latchkey_on_unknown 503 safe;", ['"503"', "write 503"]),
+    ("latchkey_on_unknown safe safe;", ['"safe"']),
+    ("latchkey_on_unknown safe; latchkey_on_unknown 503;", ["duplicate"]),
+    ("latchkey_revocation_lag soon;", ['"soon"', "for example 2s"]),
+    ("latchkey_revocation_lag 100ms;", ['"100ms"', "at least 500ms"]),
+    ("latchkey_revocation_lag 2s guess;", ['"guess"', "ask", "deny", "serve"]),
+    ("latchkey_revocation_lag 2s; latchkey_revocation_lag 3s;", ["duplicate"]),
     ("latchkey_csrf maybe;", ["latchkey_csrf"]),
 ])
 def test_a_location_that_is_wrong_is_refused_with_place_and_cure(gateways, rule, words):
     refused(gateways(server=f"location / {{ {rule} }}"), "nginx.conf:", *words)
+
+
+@pytest.mark.parametrize("lane,words", [
+    ("latchkey_lane queue=0;", ['"queue=0"', "queue=1024"]),
+    ("latchkey_lane queue=many;", ['"queue=many"']),
+    ("latchkey_lane wait=never;", ['"wait=never"', "wait=5s"]),
+    ("latchkey_lane colour=blue;", ['"colour=blue"']),
+    ("latchkey_lane queue=1 queue=2;", ['"queue=2"']),
+    ("latchkey_lane wait=200ms;", ["wait=200ms", "deadline", "250ms"]),
+    ("latchkey_lane pool=nowhere;", ['unknown thread pool "nowhere"']),
+    ("latchkey_lane wait=1s; latchkey_lane wait=2s;", ["duplicate"]),
+])
+def test_a_lane_that_is_wrong_is_refused_with_place_and_cure(gateways, lane, words):
+    refused(gateways(http=lane), *words)
+
+
+def test_thread_pools_of_the_operator_are_the_ones_that_are_used(gateways):
+    gateway = gateways(top="thread_pool latchkey threads=2; thread_pool latchkey_api threads=2; thread_pool mine threads=1;",
+                       http="latchkey_lane queue=10 wait=2s pool=mine;", server="location / { latchkey required; }")
+    assert gateway.test().returncode == 0, gateway.test().stderr
+    gateway.start()
+    assert gateway.client().get("/").status == 401
 
 
 @pytest.mark.parametrize("rule,words", [

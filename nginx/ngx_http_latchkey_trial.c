@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ngx_http_latchkey_trial.c - a store in the network is tried once before
+ * anything starts, so that a wrong URL or password is a sentence at the start
+ * and not a gateway that answers 503.
+ *
+ * The one who tries is a child with the workers' user: a database that knows
+ * its clients by their user (peer authentication) must see the one that will
+ * ask it, and nothing of its client library is left in the master.
+ */
+#include "ngx_http_latchkey.h"
+#include <poll.h>
+#include <sys/wait.h>
+
+
+/* Many hosts of a cluster, each at the longest deadline there is. */
+#define NGX_HTTP_LATCHKEY_TRIAL  30000
+
+
+typedef struct {
+    lk_status  status;
+    lk_note    note;
+} ngx_http_latchkey_trial_t;
+
+
+static ngx_uint_t ngx_http_latchkey_runs_already(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+static ngx_int_t ngx_http_latchkey_trial(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf, ngx_http_latchkey_trial_t *trial);
+static void ngx_http_latchkey_trial_child(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf, int fd);
+static ngx_int_t ngx_http_latchkey_trial_read(int fd,
+    ngx_http_latchkey_trial_t *trial);
+
+
+/* Stores in files are made on the first start, so there is nothing to try. */
+ngx_uint_t
+ngx_http_latchkey_is_network(const char *url)
+{
+    return ngx_strstr(url, "://") != NULL;
+}
+
+
+/* On a reload the store that is in use already is not tried: it may be away
+ * just now, and that is no reason to refuse other settings. */
+ngx_int_t
+ngx_http_latchkey_try_store(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    char                        url[LK_URL_MAX];
+    ngx_http_latchkey_trial_t   trial;
+
+    if (ngx_process == NGX_PROCESS_SIGNALLER
+        || !ngx_http_latchkey_is_network(lmcf->settings.store)
+        || ngx_http_latchkey_runs_already(cf, lmcf))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_latchkey_trial(cf, lmcf, &trial) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (trial.status == LK_OK) {
+        return NGX_OK;
+    }
+
+    lk_store_url_show(lmcf->settings.store, url, sizeof(url));
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "latchkey_store %s: %s%s", url,
+                  trial.note.text,
+                  trial.status == LK_FAULT
+                  ? "; start it, or correct latchkey_store" : "");
+
+    return NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_latchkey_runs_already(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    ngx_http_latchkey_main_conf_t  *prev;
+
+    prev = ngx_http_latchkey_previous(cf);
+
+    return prev != NULL && prev->enabled
+           && ngx_strcmp(prev->settings.store, lmcf->settings.store) == 0
+           && ngx_strcmp(prev->settings.replica, lmcf->settings.replica) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_latchkey_trial(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf,
+    ngx_http_latchkey_trial_t *trial)
+{
+    int        fds[2];
+    pid_t      pid;
+    ngx_int_t  rc;
+
+    if (pipe(fds) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "pipe() failed");
+        return NGX_ERROR;
+    }
+
+    pid = fork();
+
+    if (pid == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno, "fork() failed");
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+        return NGX_ERROR;
+    }
+
+    if (pid == 0) {
+        (void) close(fds[0]);
+        ngx_http_latchkey_trial_child(cf, lmcf, fds[1]);
+    }
+
+    (void) close(fds[1]);
+
+    rc = ngx_http_latchkey_trial_read(fds[0], trial);
+
+    (void) close(fds[0]);
+
+    if (rc != NGX_OK) {
+        (void) kill(pid, SIGKILL);
+
+        trial->status = LK_FAULT;
+        lk_note_set(&trial->note, "trying it came to no end");
+    }
+
+    /* nobody else reaps here: a master that reloads has SIGCHLD blocked */
+
+    while (waitpid(pid, NULL, 0) == -1 && errno == EINTR) { /* void */ }
+
+    return NGX_OK;
+}
+
+
+/* What the child says comes in one piece (PIPE_BUF), or not at all. */
+static ngx_int_t
+ngx_http_latchkey_trial_read(int fd, ngx_http_latchkey_trial_t *trial)
+{
+    int            n;
+    struct pollfd  p;
+
+    p.fd = fd;
+    p.events = POLLIN;
+
+    do {
+        n = poll(&p, 1, NGX_HTTP_LATCHKEY_TRIAL);
+    } while (n == -1 && errno == EINTR);
+
+    if (n != 1 || read(fd, trial, sizeof(ngx_http_latchkey_trial_t))
+                  != (ssize_t) sizeof(ngx_http_latchkey_trial_t))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The user of the workers, if root may be another.  Without a `user` line
+ * before http {} it is the one nginx was built for. */
+static ngx_int_t
+ngx_http_latchkey_become_worker(ngx_conf_t *cf)
+{
+    struct passwd    *pwd;
+    ngx_core_conf_t  *ccf;
+
+    if (geteuid() != 0) {
+        return NGX_OK;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (ccf->user != (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+
+        if (setgid(ccf->group) == -1
+            || initgroups(ccf->username, ccf->group) == -1
+            || setuid(ccf->user) == -1)
+        {
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    pwd = getpwnam(NGX_USER);
+
+    if (pwd == NULL || setgid(pwd->pw_gid) == -1
+        || initgroups(NGX_USER, pwd->pw_gid) == -1
+        || setuid(pwd->pw_uid) == -1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_latchkey_trial_child(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf, int fd)
+{
+    lk_store                   *store;
+    lk_settings                *settings;
+    ngx_http_latchkey_trial_t   trial;
+
+    settings = &lmcf->settings;
+
+    ngx_memzero(&trial, sizeof(ngx_http_latchkey_trial_t));
+
+    if (ngx_http_latchkey_become_worker(cf) != NGX_OK) {
+        trial.status = LK_FAULT;
+        lk_note_set(&trial.note, "the workers' user cannot be taken on");
+
+    } else if (settings->replica[0] != '\0') {
+        trial.status = lk_store_open_replicated(lk_env_system(),
+                                                settings->store,
+                                                settings->replica, NULL,
+                                                &store, &trial.note);
+    } else {
+        trial.status = lk_store_open(lk_env_system(), settings->store, NULL,
+                                     &store, &trial.note);
+    }
+
+    (void) !write(fd, &trial, sizeof(ngx_http_latchkey_trial_t));
+
+    _exit(0);
+}
