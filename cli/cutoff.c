@@ -35,7 +35,7 @@ static int list(cli *c)
     if (code != CLI_YES) {
         return code;
     }
-    code = cli_cutoffs_read(c, &place, &cutoffs);
+    code = cli_cutoffs_read(c, place.store, &cutoffs);
     cli_place_close(&place);
     if (code != CLI_YES) {
         return code;

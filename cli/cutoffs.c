@@ -8,6 +8,7 @@
 
 #define PAGE 256
 #define CUTOFFS_MAX (1u << 20)
+#define TRIES 3
 
 /* Room for one page more. */
 static bool widen(cli_cutoffs *cutoffs, size_t *cap)
@@ -25,22 +26,19 @@ static bool widen(cli_cutoffs *cutoffs, size_t *cap)
     return true;
 }
 
-int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out)
+/* From the start of the stream to its end. LK_STALE when it was trimmed in front of us. */
+static lk_status read_all(lk_store *store, lk_event *page, cli_cutoffs *out, size_t *cap)
 {
-    lk_event *page = calloc(PAGE, sizeof *page);
-    size_t cap = 0, n = PAGE;
+    size_t n = PAGE;
     uint64_t after = 0;
-    *out = (cli_cutoffs){0};
+    out->n = 0;
     while (n == PAGE) {
-        if (page == NULL || !widen(out, &cap)) {
-            free(page);
-            cli_cutoffs_free(out);
-            return cli_fault(c, "too many cut-offs to hold in memory");
+        if (!widen(out, cap)) {
+            return LK_FULL;
         }
-        if (lk_store_events_since(place->store, after, page, &n) != LK_OK) {
-            free(page);
-            cli_cutoffs_free(out);
-            return cli_fault(c, "the cut-offs cannot be read from the store");
+        lk_status status = lk_store_events_since(store, after, page, &n);
+        if (status != LK_OK) {
+            return status;
         }
         for (size_t i = 0; i < n; i++) {
             after = page[i].seq;
@@ -49,8 +47,25 @@ int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out)
             }
         }
     }
+    return LK_OK;
+}
+
+int cli_cutoffs_read(const cli *c, lk_store *store, cli_cutoffs *out)
+{
+    lk_event *page = calloc(PAGE, sizeof *page);
+    size_t cap = 0;
+    *out = (cli_cutoffs){0};
+    lk_status status = page == NULL ? LK_FULL : LK_STALE;
+    for (unsigned tries = 0; status == LK_STALE && tries < TRIES; tries++) {
+        status = read_all(store, page, out, &cap);
+    }
     free(page);
-    return CLI_YES;
+    if (status == LK_OK) {
+        return CLI_YES;
+    }
+    cli_cutoffs_free(out);
+    return cli_fault(c, status == LK_FULL ? "too many cut-offs to hold in memory"
+                                          : "the cut-offs cannot be read from the store");
 }
 
 void cli_cutoffs_free(cli_cutoffs *cutoffs)

@@ -15,6 +15,7 @@ const cli_command *const cli_groups[] = {
     cli_key_commands,
     cli_token_commands,
     cli_cutoff_commands,
+    cli_store_commands,
     cli_settings_commands,
     cli_jws_commands,
     cli_json_commands,

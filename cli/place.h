@@ -67,7 +67,7 @@ typedef struct cli_cutoffs {
     lk_cutoff *all;
     size_t n;
 } cli_cutoffs;
-int cli_cutoffs_read(const cli *c, const cli_place *place, cli_cutoffs *out);
+int cli_cutoffs_read(const cli *c, lk_store *store, cli_cutoffs *out);
 void cli_cutoffs_free(cli_cutoffs *cutoffs);
 
 /* What a cut-off may hit: a session or a token. */

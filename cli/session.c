@@ -134,7 +134,7 @@ static lk_status list_pages(const cli_place *place, const lk_user *user, listing
 static int list_open(const cli *c, const cli_place *place, const lk_user *user, int64_t limit)
 {
     cli_cutoffs cutoffs;
-    int code = cli_cutoffs_read(c, place, &cutoffs);
+    int code = cli_cutoffs_read(c, place->store, &cutoffs);
     if (code != CLI_YES) {
         return code;
     }
@@ -223,7 +223,7 @@ static int show_open(const cli *c, const cli_place *place, const lk_session_key 
     lk_load one = {.buf = record, .cap = sizeof record};
     int code = load(c, place, key, &one);
     if (code == CLI_YES) {
-        code = cli_cutoffs_read(c, place, &cutoffs);
+        code = cli_cutoffs_read(c, place->store, &cutoffs);
     }
     if (code != CLI_YES) {
         return code;

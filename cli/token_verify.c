@@ -137,7 +137,7 @@ static int check_cutoffs(const cli *c, cli_place *place, const lk_claims *claims
     quiet.json = false;
     *state = "not looked at";
     if (!store_is_there(&place->settings) || cli_place_add(&quiet, CLI_STORE, place) != CLI_YES ||
-        cli_cutoffs_read(&quiet, place, &cutoffs) != CLI_YES) {
+        cli_cutoffs_read(&quiet, place->store, &cutoffs) != CLI_YES) {
         cli_remark(
             "the store cannot be opened, so cut-offs were not looked at: the token may have been revoked");
         return CLI_YES;

@@ -5,6 +5,7 @@
 _latchkey()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words=() word group='' verb='' i
+    local stores=(memory: lmdb: sqlite: postgres:// mariadb:// redis:// redis+sentinel:// redis+cluster:// file: env:)
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         [[ $word == -* ]] && break
@@ -18,7 +19,10 @@ _latchkey()
         --level) words=(all realm role client user device family session) ;;
         --reason) words=(revoked kicked banned replaced) ;;
         --kind) words=(jwt simple) ;;
-        *) mapfile -t words < <("${COMP_WORDS[0]}" help --words ${group:+"$group"} ${verb:+"$verb"} 2>/dev/null) ;;
+        --share) words=(database central replication) ;;
+        --store | --accounts | --replica) words=("${stores[@]}") ;;
+        *) [[ "$group $verb" == 'store copy' && $current != -* ]] && words=("${stores[@]}") ||
+            mapfile -t words < <("${COMP_WORDS[0]}" help --words ${group:+"$group"} ${verb:+"$verb"} 2>/dev/null) ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$current")
 }

@@ -75,7 +75,7 @@ def one(root, pattern):
 
 def test_command_module_library_and_manual_are_installed(installed):
     for pattern in ("bin/latchkey", "ngx_http_latchkey_module.so", "liblatchkey.so.0", "liblatchkey.a", "latchkey.pc",
-                    "latchkey.1", "latchkey.conf.5", "latchkey.7", "bash-completion/completions/latchkey"):
+                    "latchkey.1", "latchkey-store.1", "latchkey.conf.5", "latchkey.7", "bash-completion/completions/latchkey"):
         one(installed, pattern)
 
 
@@ -141,7 +141,7 @@ def test_program_links_the_static_library(installed, tmp_path):
 
 
 def test_manual_pages_can_be_read(installed):
-    for name in ("latchkey.1", "latchkey.conf.5", "latchkey.7"):
+    for name in ("latchkey.1", "latchkey-store.1", "latchkey.conf.5", "latchkey.7"):
         page = one(installed, name).read_text()
         assert ".SH NAME" in page and ".SH SEE ALSO" in page
 

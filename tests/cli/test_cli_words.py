@@ -116,6 +116,9 @@ def test_completion_offers_commands_options_and_values(tmp_path):
     assert complete("cutoff") == ["add", "list"]
     assert "--roles" in complete("user", "add")
     assert complete("token", "mint", "--kind") == ["jwt", "simple"]
+    assert complete("store") == ["init", "upgrade", "check", "stats", "sweep", "copy"]
+    assert "postgres://" in complete("store", "copy") and "redis://" in complete("store", "check", "--store")
+    assert complete("serve", "--share") == ["database", "central", "replication"]
 
 
 def test_every_command_and_option_is_in_the_manual():

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_copy.h - what the steps of `latchkey store copy` share.
+ */
+#ifndef LATCHKEY_CLI_STORE_COPY_H
+#define LATCHKEY_CLI_STORE_COPY_H
+
+#include "progress.h"
+#include "store.h"
+
+#define COPY_BATCH 256
+#define COPY_SAMPLES 1000
+#define COPY_LANES_MAX 64
+
+/* ---- lanes: one call per session into a store, many at once ---- */
+
+typedef struct store_lanes store_lanes;
+typedef void (*store_lane_work)(void *item, lk_store *store);
+
+/* N lanes into the store of AT, which stays open until they are closed. A remote store gets a connection for
+ * each, as many as it allows. CLI_YES, else printed. */
+int store_lanes_open(const cli *c, const store_at *at, unsigned n, store_lanes **out);
+/* Run WORK for each of the N items of SIZE bytes at ITEMS; back when all are done. */
+void store_lanes_run(store_lanes *lanes, store_lane_work work, void *items, size_t size, size_t n);
+void store_lanes_close(store_lanes *lanes);
+
+/* ---- the copy ---- */
+
+typedef struct copy_counts {
+    uint64_t listed;      /* sessions of FROM looked at, in the first pass */
+    uint64_t copied;      /* made in TO */
+    uint64_t there;       /* in TO before */
+    uint64_t updated;     /* in TO before, and brought up to date */
+    uint64_t ended;       /* ended in TO, since they ended in FROM */
+    uint64_t gone;        /* ended in FROM between being listed and being read */
+    uint64_t ended_there; /* ended in TO already: not made again */
+    uint64_t unreadable;  /* records of FROM that this version cannot read */
+    uint64_t only_there;  /* in TO and not known to FROM */
+    uint64_t differing;   /* in both, and not the same */
+    uint64_t compared;    /* in full, byte by byte */
+    uint64_t cutoffs, cutoffs_there;
+} copy_counts;
+
+/* One session of a batch. */
+typedef struct copy_item {
+    lk_session_key key, previous;
+    uint8_t head[LK_HEAD_MAX]; /* as FROM has it */
+    size_t head_len;
+    bool of_chain;  /* not listed: the one that a listed one replaced a moment ago */
+    bool is_wanted; /* to be made in TO: */
+    lk_session s;   /* read in full from FROM */
+    lk_status created;
+} copy_item;
+
+typedef struct copying {
+    const cli *c;
+    store_at from, to;
+    store_lanes *lanes;
+    cli_progress progress;
+    copy_counts n;
+    int64_t rate, lanes_n, begun_ms;
+    int64_t next_ms;  /* when the next batch may begin */
+    bool is_first;    /* the pass that counts what was there before */
+    uint64_t at;      /* sessions this pass came to */
+    uint64_t changed; /* of them, those made or brought up to date */
+
+    copy_item *items; /* COPY_BATCH of them */
+    lk_load *loads;
+    uint8_t *records, *heads; /* LK_RECORD_MAX and LK_HEAD_MAX for each item */
+    size_t items_n;
+    uint64_t offered; /* sessions offered as samples */
+    lk_session_key samples[COPY_SAMPLES];
+    size_t samples_n;
+    int code; /* what a step that is handed sessions ended with */
+} copying;
+
+/* ---- store_copy.c ---- */
+
+/* Did a call to the store of AT fail for good? The first failures wait a moment and say no. TRIES starts at
+ * 0.
+ */
+bool copy_gives_up(unsigned *tries);
+/* Say that it did. */
+int copy_lost(const copying *k, const store_at *at);
+/* Read LOADS from the store of AT, again where it does not answer. CLI_YES; CLI_FAULT, printed. */
+int copy_load(const copying *k, const store_at *at, lk_load *loads, size_t n);
+/* N more were looked at: show it, keep to the rate, and stop when told to. CLI_YES; CLI_FAULT, printed. */
+int copy_step(copying *k, size_t n);
+/* Hand every live session of AT to EACH, which leaves an error in k->code. */
+int copy_walk(copying *k, const store_at *at, lk_session_each each);
+
+/* ---- the steps. CLI_YES, else printed. ---- */
+
+/* store_copy_cutoffs.c: every cut-off of FROM that TO has not. */
+int copy_cutoffs(copying *k);
+/* store_copy_batch.c: all live sessions of FROM; those that are there are compared by their heads. */
+int copy_sessions(copying *k);
+/* store_copy_mend.c: what changed since. Bring the fields of KEY up to those of FROM. */
+int copy_refresh(copying *k, const lk_session_key *key);
+/* What ended in FROM is ended in TO. */
+int copy_endings(copying *k);
+/* The samples, read in full from both. */
+int copy_compare(copying *k);
+
+#endif
