@@ -4,8 +4,6 @@
  */
 #include "serve.h"
 #include <errno.h>
-#include <latchkey/account.h>
-#include <latchkey/store.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +28,7 @@ static int choose_path(const cli *c, const char *option, const serve *s, const c
     return fits ? CLI_YES : cli_wrong(c, "--%s: the path is too long", option);
 }
 
-/* These would end a string, a directive or begin a variable in nginx.conf. */
-static int check_plain(const cli *c, const char *what, const char *path)
+int serve_check_plain(const cli *c, const char *what, const char *path)
 {
     static const char bad[] = "\"\\$;{}'#";
     bool plain = strpbrk(path, bad) == NULL;
@@ -43,35 +40,6 @@ static int check_plain(const cli *c, const char *what, const char *path)
                : cli_wrong(c,
                            "%s has one of %s or a control character in it, which nginx would read as its own",
                            what, bad);
-}
-
-/* A URL of one of our stores; paths in it must be absolute, for nginx runs in a directory of its own. */
-static int choose_url(const cli *c, const char *option, const char *fallback, char out[LK_URL_MAX],
-                      lk_status (*check)(const char *, lk_note *))
-{
-    lk_note note = {{0}};
-    const char *given = cli_get(c, option);
-    int len = snprintf(out, LK_URL_MAX, "%s", given != NULL ? given : fallback);
-    if (len < 0 || len >= LK_URL_MAX) {
-        return cli_wrong(c, "--%s is too long", option);
-    }
-    if (check(out, &note) != LK_OK) {
-        return cli_wrong(c, "--%s %s: %s", option, out, note.text);
-    }
-    return check_plain(c, option, out);
-}
-
-static int choose_stores(const cli *c, serve *s)
-{
-    char store[LK_URL_MAX], accounts[LK_URL_MAX];
-    if (!serve_path(store, "lmdb:%s/sessions", s->dir) ||
-        !serve_path(accounts, "sqlite:%s/accounts.db", s->dir)) {
-        return cli_wrong(c, "--dir: the path is too long");
-    }
-    int code = choose_url(c, "store", store, s->store, lk_store_url_check);
-    code = code == CLI_YES ? choose_url(c, "accounts", accounts, s->accounts, lk_accounts_url_check) : code;
-    code = code == CLI_YES ? choose_path(c, "keys", s, "keys", s->keys) : code;
-    return code == CLI_YES ? check_plain(c, "--keys", s->keys) : code;
 }
 
 static int choose_tls(const cli *c, serve *s)
@@ -94,8 +62,8 @@ static int choose_tls(const cli *c, serve *s)
     if (realpath(key, real) == NULL || !serve_path(s->key, "%s", real)) {
         return cli_wrong(c, "--tls %s: %s", key, strerror(errno));
     }
-    int code = check_plain(c, "--tls CERT", s->cert);
-    return code == CLI_YES ? check_plain(c, "--tls KEY", s->key) : code;
+    int code = serve_check_plain(c, "--tls CERT", s->cert);
+    return code == CLI_YES ? serve_check_plain(c, "--tls KEY", s->key) : code;
 }
 
 static int choose_apps(const cli *c, serve *s)
@@ -123,20 +91,18 @@ static int choose_workers(const cli *c, serve *s)
 static int choose(const cli *c, serve *s)
 {
     const char *listen = cli_get(c, "listen");
-    if (cli_has(c, "share")) {
-        return cli_wrong(c, "--share: this version has no sharing presets; --store says who remembers "
-                            "sessions, and lmdb:PATH "
-                            "(on disk, the default) and memory: (gone with the gateway) are what there is");
-    }
     s->split = cli_has(c, "split");
     s->keep = cli_has(c, "keep");
+    s->init = cli_has(c, "init");
     int code = serve_listen(c, listen != NULL ? listen : "127.0.0.1:8080", &s->listen);
     code = code == CLI_YES ? choose_tls(c, s) : code;
     code = code == CLI_YES ? choose_apps(c, s) : code;
     code = code == CLI_YES ? choose_workers(c, s) : code;
     code = code == CLI_YES ? serve_choose_dir(c, s) : code;
-    code = code == CLI_YES ? check_plain(c, "--dir", s->dir) : code;
-    code = code == CLI_YES ? choose_stores(c, s) : code;
+    code = code == CLI_YES ? serve_check_plain(c, "--dir", s->dir) : code;
+    code = code == CLI_YES ? serve_choose_stores(c, s) : code;
+    code = code == CLI_YES ? choose_path(c, "keys", s, "keys", s->keys) : code;
+    code = code == CLI_YES ? serve_check_plain(c, "--keys", s->keys) : code;
     code = code == CLI_YES ? serve_find_nginx(c, s) : code;
     return code == CLI_YES ? serve_find_module(c, s) : code;
 }
@@ -150,6 +116,9 @@ static void remarks(const serve *s)
     if (geteuid() == 0) {
         cli_remark("running as root, workers included; give %s to another user to run as that one", s->dir);
     }
+    if (strstr(s->store.url, "://") != NULL) {
+        cli_remark("further nodes on this store need the same keys: copy %s to them", s->keys);
+    }
     cli_remark("settings, keys and data are in %s; commands: latchkey ... --conf %s/latchkey.conf", s->dir,
                s->dir);
 }
@@ -161,6 +130,7 @@ static int run(cli *c)
     code = code == CLI_YES ? serve_make_dir(c, &s) : code;
     code = code == CLI_YES ? serve_claim(c, &s.listen) : code;
     code = code == CLI_YES ? serve_write_files(c, &s) : code;
+    code = code == CLI_YES ? serve_try_stores(c, &s) : code;
     if (code != CLI_YES) {
         return code;
     }
@@ -173,8 +143,11 @@ static int run(cli *c)
 static const cli_option options[] = {
     {"listen", "ADDRESS", "where to listen (default 127.0.0.1:8080; port 0: any free one)"},
     {"app", "URL", "the application to pass requests to, http://HOST:PORT; several are taken in turn"},
-    {"store", "URL", "who remembers sessions: lmdb:PATH or memory: (default: lmdb in DIR)"},
-    {"accounts", "URL", "the database of users: sqlite:PATH (default: in DIR)"},
+    {"store", "URL", "who remembers sessions (default: lmdb in DIR); also file:PATH, env:NAME"},
+    {"accounts", "URL", "the database of users (default: sqlite in DIR); also file:PATH, env:NAME"},
+    {"replica", "URL", "a full copy of the store near this node, to read from"},
+    {"share", "WAY", "how nodes share sessions, checked: database, central, replication"},
+    {"init", NULL, "make the tables that a database server has not yet"},
     {"keys", "DIR", "the key files (default: in DIR)"},
     {"dir", "DIR", "where everything is kept (default: $XDG_STATE_HOME/latchkey or ~/.local/state/latchkey)"},
     {"tls", "CERT KEY", "serve https with this certificate chain and key"},
@@ -182,7 +155,6 @@ static const cli_option options[] = {
     {"workers", "N", "nginx workers (default: one per CPU, at most 4)"},
     {"keep", NULL, "use the nginx.conf and latchkey.conf that are in DIR as they are"},
     {"nginx", "PROGRAM", "the nginx to run (default: the one installed)"},
-    {"share", "WAY", "refused: there are no sharing presets in this version"},
     {0},
 };
 

@@ -20,13 +20,21 @@ typedef struct serve_address {
     bool loopback;
 } serve_address;
 
+/* A store, as it was named. What holds a password, or came from the environment, is written to a file of its
+ * own that only this user can read, and latchkey.conf names that file. */
+typedef struct serve_url {
+    char url[LK_URL_MAX]; /* never shown as it is */
+    char shown[LK_URL_MAX];
+    char word[LK_URL_MAX]; /* what latchkey.conf says; "" for the file in DIR */
+} serve_url;
+
 typedef struct serve {
     char dir[LK_PATH_MAX];
     char nginx[LK_PATH_MAX];  /* the program */
     char module[LK_PATH_MAX]; /* ngx_http_latchkey_module.so */
     char keys[LK_PATH_MAX];
-    char store[LK_URL_MAX];
-    char accounts[LK_URL_MAX];
+    serve_url store, accounts, replica;
+    const char *share; /* NULL: not said */
     char memory[LK_PATH_MAX];
     char cert[LK_PATH_MAX], key[LK_PATH_MAX]; /* empty: plain http */
     char url[SERVE_HOST_MAX + 32];            /* where people go */
@@ -36,6 +44,7 @@ typedef struct serve {
     int64_t workers;
     bool split; /* the API in an nginx of its own */
     bool keep;  /* leave files of an earlier start as they are */
+    bool init;  /* make the tables that are missing */
 } serve;
 
 /* printf into a path; false when it does not fit. */
@@ -51,6 +60,14 @@ int serve_claim(const cli *c, serve_address *address);
 int serve_find_nginx(const cli *c, serve *s);
 int serve_find_module(const cli *c, serve *s);
 int serve_choose_dir(const cli *c, serve *s);
+
+/* serve_stores.c: --store, --accounts, --replica. Names that hold a password are hidden from the list of
+ * processes. Then, before nginx is started: do the servers among them answer, and have they their tables? */
+int serve_choose_stores(const cli *c, serve *s);
+int serve_try_stores(const cli *c, const serve *s);
+
+/* These would end a string, a directive or begin a variable in nginx.conf: refuse a TEXT that has them. */
+int serve_check_plain(const cli *c, const char *what, const char *text);
 
 /* serve_files.c: everything in DIR. The lock is held until the process ends. */
 int serve_make_dir(const cli *c, serve *s);

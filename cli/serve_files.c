@@ -3,6 +3,7 @@
  * serve_files.c - the directory `latchkey serve` keeps everything in, and the files it writes there.
  *
  *   nginx.conf latchkey.conf [api.conf]   written at each start, unless --keep
+ *   [store.url accounts.url replica.url]  URLs with a password, mode 0600
  *   keys/ accounts.db sessions/           what must not be lost
  *   www/ tmp/ error.log access.log audit.log *.pid *.sock
  */
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <latchkey/guard.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,30 @@ int serve_make_dir(const cli *c, serve *s)
 
 /* ---- the files ---- */
 
+static void write_url(const serve *s, FILE *f, const char *name, const serve_url *url)
+{
+    if (url->word[0] != '\0') {
+        fprintf(f, "latchkey_%-8s \"%s\";\n", name, url->word);
+    } else {
+        fprintf(f, "latchkey_%-8s \"file:%s/%s.url\";\n", name, s->dir, name);
+    }
+}
+
+static void write_store_url(const serve *s, FILE *f)
+{
+    fprintf(f, "%s\n", s->store.url);
+}
+
+static void write_accounts_url(const serve *s, FILE *f)
+{
+    fprintf(f, "%s\n", s->accounts.url);
+}
+
+static void write_replica_url(const serve *s, FILE *f)
+{
+    fprintf(f, "%s\n", s->replica.url);
+}
+
 static void write_settings(const serve *s, FILE *f)
 {
     bool tls = s->cert[0] != '\0';
@@ -160,8 +186,14 @@ static void write_settings(const serve *s, FILE *f)
         "# latchkey --conf %s/latchkey.conf works on this gateway; latchkey.conf(5) explains the settings.\n",
         s->dir);
     fprintf(f, "latchkey_keys     \"%s\";\n", s->keys);
-    fprintf(f, "latchkey_accounts \"%s\";\n", s->accounts);
-    fprintf(f, "latchkey_store    \"%s\";\n", s->store);
+    write_url(s, f, "accounts", &s->accounts);
+    write_url(s, f, "store", &s->store);
+    if (s->replica.url[0] != '\0') {
+        write_url(s, f, "replica", &s->replica);
+    }
+    if (s->share != NULL) {
+        fprintf(f, "latchkey_share    %s;\n", s->share);
+    }
     fprintf(f, "latchkey_memory   \"%s\" size=64m;\n", s->memory);
     fprintf(f, "latchkey_cookie   %s samesite=lax secure=%s;\n", tls ? "__Host-latchkey" : "latchkey",
             tls ? "on" : "off");
@@ -220,12 +252,37 @@ static int check_settings(const cli *c, const serve *s)
     if (status == LK_FAULT) {
         return cli_fault(c, "%s", note.text);
     }
+    status = status == LK_OK ? lk_guard_settings_check(&settings, &note) : status;
     return status == LK_OK ? CLI_YES : cli_wrong(c, "%s", note.text);
+}
+
+/* The files of URLs that are no longer used held a password. */
+static int write_urls(const cli *c, const serve *s)
+{
+    const struct {
+        const char *name;
+        const serve_url *url;
+        void (*writer)(const serve *s, FILE *f);
+    } all[] = {{"store.url", &s->store, write_store_url},
+               {"accounts.url", &s->accounts, write_accounts_url},
+               {"replica.url", &s->replica, write_replica_url}};
+    char path[LK_PATH_MAX];
+    int code = CLI_YES;
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && code == CLI_YES; i++) {
+        bool is_needed = all[i].url->url[0] != '\0' && all[i].url->word[0] == '\0';
+        if (is_needed) {
+            code = write_file(c, s, all[i].name, all[i].writer);
+        } else if (!s->keep && serve_path(path, "%s/%s", s->dir, all[i].name)) {
+            (void)unlink(path);
+        }
+    }
+    return code;
 }
 
 int serve_write_files(const cli *c, const serve *s)
 {
-    int code = write_file(c, s, "latchkey.conf", write_settings);
+    int code = write_urls(c, s);
+    code = code == CLI_YES ? write_file(c, s, "latchkey.conf", write_settings) : code;
     code = code == CLI_YES ? check_settings(c, s) : code;
     code = code == CLI_YES ? write_file(c, s, "nginx.conf", serve_write_edge) : code;
     if (code == CLI_YES && s->split) {

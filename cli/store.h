@@ -29,6 +29,12 @@ lk_status store_try(const cli *c, store_at *at, lk_note *note);
 int store_open(const cli *c, store_at *at);
 void store_close(store_at *at);
 
+/* Open and close the store at URL: LK_OK, or why not in the note. Not for memory: */
+lk_status store_probe(const char *url, lk_note *note);
+/* Make what the store at URL needs, or bring it up to date. *DONE: "ready", "made", "upgraded". CLI_YES, else
+ * printed: CLI_NO for a format that this program does not touch. */
+int store_make(const cli *c, const char *url, bool upgrade, const char **done);
+
 /* Each a command; see its help. */
 int store_init(cli *c);
 int store_upgrade(cli *c);

@@ -370,6 +370,16 @@ def test_root_serves_as_the_owner_of_the_directory():
         shutil.rmtree(folder)
 
 
+def test_store_named_in_a_file_stays_in_that_file(tmp_path):
+    url = tmp_path / "store.txt"
+    url.write_text(f"lmdb:{tmp_path}/elsewhere\n")
+    url.chmod(0o600)
+    with running(tmp_path / "dir", "--store", f"file:{url}"):
+        conf = (tmp_path / "dir" / "latchkey.conf").read_text()
+        assert f'"file:{url}"' in conf and "elsewhere" not in conf
+        assert (tmp_path / "elsewhere").is_dir()
+
+
 # ---- what is refused ----
 
 
@@ -385,9 +395,13 @@ def test_root_serves_as_the_owner_of_the_directory():
     (["--app", "http://127.0.0.1:3000/path"], "http://HOST:PORT"),
     (["--app", "http://a;b:3000"], "http://HOST:PORT"),
     (["--app", "http://u:p@h:3000"], "http://HOST:PORT"),
-    (["--store", "redis://h"], "--store"),
-    (["--accounts", "postgres://h"], "--accounts"),
-    (["--share", "central"], "--store"),
+    (["--store", "ldap://h"], "--store"),
+    (["--accounts", "ldap://h"], "--accounts"),
+    (["--store", "env:NOT_SET"], "NOT_SET"),
+    (["--share", "central"], "latchkey_store takes redis://"),
+    (["--share", "affinity"], "later version"),
+    (["--share", "x;y"], "--share"),
+    (["--replica", "lmdb:/tmp/x"], "no full copy"),
     (["--workers", "0"], "--workers"),
     (["--tls", "/nowhere/cert", "/nowhere/key"], "--tls"),
     (["--keys", "/tmp/a;b"], "--keys"),

@@ -127,7 +127,7 @@ def test_every_command_and_option_is_in_the_manual():
     for command in commands():
         assert "latchkey " + " ".join(command) in plain, command
     for option in words("serve"):
-        assert option in plain or option == "--share", option
+        assert option in plain, option
 
 
 def test_every_setting_is_in_the_manual(latchkey):
