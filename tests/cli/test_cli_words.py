@@ -2,6 +2,7 @@
 """Help, version, options, and what is said about mistyped words."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -134,3 +135,11 @@ def test_every_setting_is_in_the_manual(latchkey):
     manual = (ROOT / "docs" / "man" / "latchkey.conf.5.scd").read_text().replace("\\", "")
     for setting in latchkey.json("settings", "list")["settings"]:
         assert f"*{setting['name']}*" in manual, setting
+
+
+def test_every_setting_and_its_options_are_in_the_page_of_settings(latchkey):
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for setting in latchkey.json("settings", "list")["settings"]:
+        assert f"`{setting['name']}" in page, setting
+        for option in re.findall(r"(\w+=)", setting["syntax"]):
+            assert option in page, (setting["name"], option)
