@@ -50,12 +50,22 @@ void world_open(world *w, const char *store)
     (void)snprintf(w->settings.keys, sizeof(w->settings.keys), "%s/keys", w->dir);
     if (strcmp(store, "lmdb") == 0)
         (void)snprintf(w->settings.store, sizeof(w->settings.store), "lmdb:%s/sessions", w->dir);
+    else if (strcmp(store, "sqlite") == 0)
+        (void)snprintf(w->settings.store, sizeof(w->settings.store), "sqlite:%s/sessions.db", w->dir);
     else
         (void)snprintf(w->settings.store, sizeof(w->settings.store), "%s", store);
     (void)snprintf(w->settings.accounts, sizeof(w->settings.accounts), "sqlite:%s/accounts.db", w->dir);
     (void)snprintf(w->settings.cookie_name, sizeof(w->settings.cookie_name), "latchkey");
     w->settings.cookie_secure = false;
     must(lk_guard_settings_check(&w->settings, &note), "settings", &note);
+    open_table(w);
+    open_parts(w);
+}
+
+void world_open_beside(world *w, const world *first)
+{
+    memset(w, 0, sizeof(*w));
+    w->settings = first->settings;
     open_table(w);
     open_parts(w);
 }
@@ -75,6 +85,8 @@ void world_close(world *w)
     char command[128];
     close_parts(w);
     lk_table_close(w->table);
+    if (w->dir[0] == '\0')
+        return;
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
     assert_int_equal(system(command), 0);
 }

@@ -19,8 +19,10 @@ typedef struct world {
     lk_guard *guard;
 } world;
 
-/* STORE is "memory:" or "lmdb". Fails the test when anything does not open. */
+/* STORE is "memory:", "lmdb" or "sqlite". Fails the test when anything does not open. */
 void world_open(world *w, const char *store);
+/* Another node: the keys, settings and store of FIRST, which must outlive it, and a table of its own. */
+void world_open_beside(world *w, const world *first);
 /* Close everything and open it again on the same directory, as a restart does. With FRESH_TABLE the shared
  * memory is new as well, as after a reboot. */
 void world_restart(world *w, bool fresh_table);
