@@ -132,7 +132,7 @@ static const cli_option sweep_options[] = {
 };
 static const cli_option copy_options[] = {
     {"rate", "N/s", "copy at most that many sessions a second, to leave the stores room for their work"},
-    {"lanes", "N", "write over that many connections at once (default 8)"},
+    {"lanes", "N", "write that many sessions at once (default 8)"},
     {0},
 };
 

@@ -17,8 +17,7 @@
 typedef struct store_lanes store_lanes;
 typedef void (*store_lane_work)(void *item, lk_store *store);
 
-/* N lanes into the store of AT, which stays open until they are closed. A remote store gets a connection for
- * each, as many as it allows. CLI_YES, else printed. */
+/* N lanes into the store of AT, which stays open until they are closed. CLI_YES, else printed. */
 int store_lanes_open(const cli *c, const store_at *at, unsigned n, store_lanes **out);
 /* Run WORK for each of the N items of SIZE bytes at ITEMS; back when all are done. */
 void store_lanes_run(store_lanes *lanes, store_lane_work work, void *items, size_t size, size_t n);

@@ -7,19 +7,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-typedef struct lane {
-    store_lanes *of;
-    lk_store *store;
-    bool is_own; /* opened here */
-    bool runs;
-    pthread_t thread;
-} lane;
-
 struct store_lanes {
     pthread_mutex_t lock;
     pthread_cond_t has_work, is_done;
-    lane lanes[COPY_LANES_MAX];
+    pthread_t threads[COPY_LANES_MAX];
     unsigned n;
+    lk_store *store;
     bool ends;
     /* the work, under the lock */
     store_lane_work work;
@@ -29,8 +22,7 @@ struct store_lanes {
 
 static void *lane_main(void *argument)
 {
-    lane *l = argument;
-    store_lanes *all = l->of;
+    store_lanes *all = argument;
     (void)pthread_mutex_lock(&all->lock);
     while (!all->ends) {
         if (all->next == all->count) {
@@ -40,7 +32,7 @@ static void *lane_main(void *argument)
         void *item = all->items + all->size * all->next++;
         store_lane_work work = all->work;
         (void)pthread_mutex_unlock(&all->lock);
-        work(item, l->store);
+        work(item, all->store);
         (void)pthread_mutex_lock(&all->lock);
         if (++all->finished == all->count) {
             (void)pthread_cond_signal(&all->is_done);
@@ -48,20 +40,6 @@ static void *lane_main(void *argument)
     }
     (void)pthread_mutex_unlock(&all->lock);
     return NULL;
-}
-
-/* The first lane has the connection there is; a further one that the server does not give is done without. */
-static bool lane_open(lane *l, const store_at *at, unsigned number)
-{
-    l->store = at->store;
-    if (number > 0 && lk_store_where(at->store) == LK_STORE_REMOTE) {
-        l->is_own = lk_store_open(lk_env_system(), at->url, NULL, &l->store, NULL) == LK_OK;
-        if (!l->is_own) {
-            return false;
-        }
-    }
-    l->runs = pthread_create(&l->thread, NULL, lane_main, l) == 0;
-    return l->runs;
 }
 
 int store_lanes_open(const cli *c, const store_at *at, unsigned n, store_lanes **out)
@@ -74,14 +52,11 @@ int store_lanes_open(const cli *c, const store_at *at, unsigned n, store_lanes *
         *out = NULL;
         return cli_fault(c, "out of memory");
     }
-    while (all->n < n) {
-        lane *l = &all->lanes[all->n++];
-        l->of = all;
-        if (!lane_open(l, at, all->n - 1)) {
-            break;
-        }
+    all->store = at->store;
+    while (all->n < n && pthread_create(&all->threads[all->n], NULL, lane_main, all) == 0) {
+        all->n++;
     }
-    if (!all->lanes[0].runs) {
+    if (all->n == 0) {
         store_lanes_close(all);
         *out = NULL;
         return cli_fault(c, "no thread can be made");
@@ -114,12 +89,7 @@ void store_lanes_close(store_lanes *all)
     (void)pthread_cond_broadcast(&all->has_work);
     (void)pthread_mutex_unlock(&all->lock);
     for (unsigned i = 0; i < all->n; i++) {
-        if (all->lanes[i].runs) {
-            (void)pthread_join(all->lanes[i].thread, NULL);
-        }
-        if (all->lanes[i].is_own) {
-            lk_store_close(all->lanes[i].store);
-        }
+        (void)pthread_join(all->threads[i], NULL);
     }
     (void)pthread_cond_destroy(&all->is_done);
     (void)pthread_cond_destroy(&all->has_work);

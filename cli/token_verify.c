@@ -117,13 +117,8 @@ static void set_payload(json_t *object, const lk_keyring *ring, lk_view text)
 static bool store_is_there(const lk_settings *settings)
 {
     char path[LK_URL_MAX];
-    if (strncmp(settings->store, "lmdb:", 5) != 0) {
-        return true;
-    }
-    size_t len = strcspn(settings->store + 5, "?");
-    memcpy(path, settings->store + 5, len);
-    path[len] = '\0';
-    return access(path, F_OK) == 0;
+    cli_path_of_url(settings->store, path);
+    return path[0] == '\0' || access(path, F_OK) == 0;
 }
 
 /* Is there a cut-off that reaches the token? Looking is all this does: nothing is written, made or joined for
