@@ -30,7 +30,7 @@ static lk_status ready(lk_accounts *a, const char *url, lk_note *note)
     lk_status status = lk_password_cost_check(a->cost, note);
 
     if (status == LK_OK)
-        status = lk_sql_open(a->env, url, &a->sql, note);
+        status = lk_sql_open(a->env, url, NULL, &a->sql, note);
     if (status == LK_OK)
         status = lk__schema_migrate(a->sql, note);
     if (status == LK_OK)

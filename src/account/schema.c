@@ -23,6 +23,9 @@ static const char *const *steps_of(lk_sql_dialect dialect)
     switch (dialect) {
     case LK_SQL_SQLITE:
         return sqlite_steps;
+    case LK_SQL_POSTGRES:
+    case LK_SQL_MARIADB:
+        break;
     }
     return NULL;
 }

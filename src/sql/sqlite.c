@@ -2,23 +2,27 @@
  *
  * sqlite.c - the SQLite dialect: one file, write-ahead log, every commit on disk unless told otherwise.
  */
-#include "sql/driver.h"
+#include "sql/inner.h"
 #include <errno.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SCRIPT_MAX (64 * 1024)
-#define LOCK_TRIES 100 /* of WAIT_STEP_MS each, together LK_SQL_WAIT_MS */
-#define WAIT_STEP_MS (LK_SQL_WAIT_MS / LOCK_TRIES)
+#define BUSY_STEP_MS 10 /* longest sleep between two tries to get a lock */
+#define LOOK_STEP_MS 10 /* between two looks whether somebody committed */
 
 typedef struct connection {
     sqlite3 *db;
-    const char *place; /* of the lk_sql, which outlives its connections */
-    int failed;        /* extended result code of the last failure */
+    const lk_sql_target *to;
+    int64_t until_ms;
+    int failed; /* extended result code of the last failure */
     int failed_errno;
-    bool relaxed; /* what PRAGMA synchronous stands at */
+    bool relaxed;          /* what PRAGMA synchronous stands at */
+    sqlite3_stmt *version; /* PRAGMA data_version, once listening */
+    int64_t seen;          /* what it said last */
 } connection;
 
 /* ---- what SQLite's answers mean ---- */
@@ -82,22 +86,24 @@ static void explain(void *p, lk_note *note)
     const connection *c = p;
 
     if (status_of(c->failed, c->failed_errno) == LK_FULL)
-        lk_note_set(note, "Database %s: there is no room left on the disk.", c->place);
+        lk_note_set(note, "Database %s: there is no room left on the disk.", c->to->place);
     else if ((c->failed & 0xff) == SQLITE_IOERR)
-        lk_note_set(note, "Database %s: %s (%s).", c->place, cure_of(c), strerror(c->failed_errno));
+        lk_note_set(note, "Database %s: %s (%s).", c->to->place, cure_of(c), strerror(c->failed_errno));
     else
-        lk_note_set(note, "Database %s: %s.", c->place, cure_of(c));
+        lk_note_set(note, "Database %s: %s.", c->to->place, cure_of(c));
 }
 
 /* ---- connections ---- */
 
-static lk_status check(const char *place, lk_note *note)
+static lk_status check(const lk_sql_target *to, lk_note *note)
 {
-    lk_view v = lk_view_of(place);
+    lk_view v = lk_view_of(to->place);
 
     for (size_t i = 0; i < v.len; i++)
         if (v.p[i] < 0x20 || v.p[i] == 0x7f || v.p[i] == '?') {
-            lk_note_set(note, "A SQLite URL is sqlite:PATH, without control characters, '?' or options.");
+            lk_note_set(note,
+                        "A SQLite URL is sqlite:PATH, without control characters and '?'; its one option is "
+                        "deadline=.");
             return LK_REFUSED;
         }
     /* A database in memory would be another one for each connection. */
@@ -110,11 +116,15 @@ static lk_status check(const char *place, lk_note *note)
 /* Make the file before SQLite would, for its mode: the log and the index beside it take the same one. It must
  * not be opened here: closing a descriptor of a file gives up all POSIX locks this process has on it, those
  * of other connections included. */
-static lk_status file_ready(const char *path, lk_note *note)
+static lk_status file_ready(const char *path, bool must_exist, lk_note *note)
 {
     struct stat st;
 
-    if (mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
+    if (must_exist && stat(path, &st) != 0 && errno == ENOENT) {
+        lk_note_set(note, "There is no database %s.", path);
+        return LK_MISS;
+    }
+    if (!must_exist && mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST) {
         int os_error = errno;
 
         lk_note_set(note, "Database %s cannot be made: %s.", path, strerror(os_error));
@@ -131,10 +141,22 @@ static lk_status file_ready(const char *path, lk_note *note)
     return LK_OK;
 }
 
+/* Another process has the lock: try again after a short sleep, until the deadline. Locks are held for a
+ * commit, mostly less than a millisecond of work and one sync of the disk. */
+static int wait_busy(void *p, int tries)
+{
+    const connection *c = p;
+
+    if (lk__sql_clock_ms() >= c->until_ms)
+        return 0;
+    sqlite3_sleep(tries < BUSY_STEP_MS ? tries + 1 : BUSY_STEP_MS);
+    return 1;
+}
+
 static void guard(connection *c)
 {
     sqlite3_extended_result_codes(c->db, 1);
-    sqlite3_busy_timeout(c->db, LK_SQL_WAIT_MS);
+    sqlite3_busy_handler(c->db, wait_busy, c);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
@@ -151,9 +173,9 @@ static lk_status log_on(connection *c)
     sqlite3_stmt *s = NULL;
     int code = SQLITE_BUSY;
 
-    for (int i = 0; i < LOCK_TRIES && (code & 0xff) == SQLITE_BUSY; i++) {
-        if (i > 0)
-            sqlite3_sleep(WAIT_STEP_MS);
+    for (int tries = 0; (code & 0xff) == SQLITE_BUSY; tries++) {
+        if (tries > 0 && wait_busy(c, tries) == 0)
+            break;
         code = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode=WAL", -1, &s, NULL);
         if (code == SQLITE_OK)
             code = sqlite3_step(s);
@@ -179,30 +201,39 @@ static lk_status set_up(connection *c)
     return status == LK_OK ? answer(c, sqlite3_exec(c->db, pragmas, NULL, NULL, NULL)) : status;
 }
 
-static void sqlite_disconnect(const lk_env *env, void *p)
+static void sqlite_disconnect(const lk_sql_target *to, void *p)
 {
     connection *c = p;
 
+    sqlite3_finalize(c->version);
     sqlite3_close(c->db);
-    lk_free(env, c);
+    lk_free(to->env, c);
 }
 
-static lk_status sqlite_connect(const lk_env *env, const char *place, void **out, lk_note *note)
+static void set_deadline(void *p, int64_t until_ms)
+{
+    connection *c = p;
+
+    c->until_ms = until_ms;
+}
+
+static lk_status sqlite_connect(const lk_sql_target *to, int64_t until_ms, void **out, lk_note *note)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     connection *c = NULL;
-    lk_status status = file_ready(place, note);
+    lk_status status = file_ready(to->place, to->must_exist, note);
 
     *out = NULL;
     if (status != LK_OK)
         return status;
-    c = lk_alloc(env, sizeof(*c));
+    c = lk_alloc(to->env, sizeof(*c));
     if (c == NULL) {
         lk_note_set(note, "Out of memory.");
         return LK_FAULT;
     }
-    c->place = place;
-    status = answer(c, sqlite3_open_v2(place, &c->db, flags, NULL));
+    c->to = to;
+    c->until_ms = until_ms;
+    status = answer(c, sqlite3_open_v2(to->place, &c->db, flags, NULL));
     if (status == LK_OK)
         status = set_up(c);
     if (status == LK_OK) {
@@ -210,7 +241,7 @@ static lk_status sqlite_connect(const lk_env *env, const char *place, void **out
         return LK_OK;
     }
     explain(c, note);
-    sqlite_disconnect(env, c);
+    sqlite_disconnect(to, c);
     return status;
 }
 
@@ -241,6 +272,11 @@ static lk_status sqlite_begin(void *p, lk_sql_durability durability)
     lk_status status = set_relaxed(p, durability == LK_SQL_RELAXED);
 
     return status == LK_OK ? script(p, "BEGIN IMMEDIATE") : status;
+}
+
+static lk_status sqlite_begin_schema(void *p)
+{
+    return sqlite_begin(p, LK_SQL_DURABLE);
 }
 
 static lk_status sqlite_commit(void *p)
@@ -303,10 +339,11 @@ static void reset(void *s)
     (void)sqlite3_clear_bindings(s);
 }
 
-static uint64_t changed(void *p)
+static uint64_t changed(void *p, void *s)
 {
     connection *c = p;
 
+    (void)s;
     return (uint64_t)sqlite3_changes64(c->db);
 }
 
@@ -323,14 +360,78 @@ static lk_view column_text(void *s, int column)
                          : lk_view_make(bytes, (size_t)sqlite3_column_bytes(s, column));
 }
 
+static lk_view column_bytes(void *s, int column)
+{
+    const void *bytes = sqlite3_column_blob(s, column);
+
+    return bytes == NULL ? lk_view_make(NULL, 0)
+                         : lk_view_make(bytes, (size_t)sqlite3_column_bytes(s, column));
+}
+
+/* ---- waiting for the commits of others ---- */
+
+static lk_status look(connection *c, bool *changed_since)
+{
+    lk_status status = answer(c, sqlite3_step(c->version));
+    int64_t now = status == LK_OK ? sqlite3_column_int64(c->version, 0) : c->seen;
+
+    (void)sqlite3_reset(c->version);
+    *changed_since = now != c->seen;
+    c->seen = now;
+    return status == LK_OK ? LK_OK : LK_FAULT;
+}
+
+static lk_status sqlite_listen(void *p, const char *channel)
+{
+    connection *c = p;
+    bool ignored;
+
+    (void)channel;
+    if (c->version == NULL) {
+        int code = sqlite3_prepare_v3(c->db, "PRAGMA data_version", -1, SQLITE_PREPARE_PERSISTENT,
+                                      &c->version, NULL);
+
+        if (code != SQLITE_OK)
+            return answer(c, code);
+    }
+    return look(c, &ignored);
+}
+
+/* The number changes when anybody else has committed: in another process or on another connection of this. */
+static lk_status sqlite_wait(void *p, uint32_t wait_ms)
+{
+    int64_t until_ms = lk__sql_clock_ms() + wait_ms;
+
+    for (;;) {
+        bool changed_since = false;
+        lk_status status = look(p, &changed_since);
+        int64_t left_ms = until_ms - lk__sql_clock_ms();
+
+        if (status != LK_OK || changed_since)
+            return status;
+        if (left_ms <= 0)
+            return LK_MISS;
+        sqlite3_sleep((int)(left_ms < LOOK_STEP_MS ? left_ms : LOOK_STEP_MS));
+    }
+}
+
+static lk_status version(void *p, char out[LK_SQL_VERSION_MAX])
+{
+    (void)p;
+    snprintf(out, LK_SQL_VERSION_MAX, "SQLite %s", sqlite3_libversion());
+    return LK_OK;
+}
+
 const lk_sql_driver lk__sql_sqlite = {
     .dialect = LK_SQL_SQLITE,
-    .scheme = "sqlite",
+    .schemes = {"sqlite"},
     .one_writer = true,
     .check = check,
     .connect = sqlite_connect,
     .disconnect = sqlite_disconnect,
+    .deadline = set_deadline,
     .begin = sqlite_begin,
+    .begin_schema = sqlite_begin_schema,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .script = script,
@@ -345,4 +446,9 @@ const lk_sql_driver lk__sql_sqlite = {
     .changed = changed,
     .i64 = column_i64,
     .text = column_text,
+    .bytes = column_bytes,
+    .listen = sqlite_listen,
+    .wait = sqlite_wait,
+    .has_table_text = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?",
+    .version = version,
 };

@@ -36,7 +36,7 @@ static lk_sql *open_db(void)
 {
     lk_note note = {""};
     lk_sql *db = NULL;
-    lk_status status = lk_sql_open(lk_env_system(), url, &db, &note);
+    lk_status status = lk_sql_open(lk_env_system(), url, NULL, &db, &note);
 
     if (status != LK_OK)
         fail_msg("open: %s: %s", lk_status_name(status), note.text);
@@ -125,7 +125,7 @@ static void a_file_that_everybody_may_read_is_refused_with_the_cure(void **state
     (void)state;
     lk_sql_close(db);
     assert_int_equal(chmod(path, 0644), 0);
-    assert_int_equal(lk_sql_open(lk_env_system(), url, &db, &note), LK_REFUSED);
+    assert_int_equal(lk_sql_open(lk_env_system(), url, NULL, &db, &note), LK_REFUSED);
     assert_non_null(strstr(note.text, "chmod o-rwx"));
     assert_null(db);
     assert_int_equal(chmod(path, 0640), 0);
@@ -302,7 +302,7 @@ static void four_processes_that_make_one_file_at_once_all_open_it(void **state)
         pids[i] = fork();
         if (pids[i] == 0) {
             lk_sql *db = NULL;
-            int ok = lk_sql_open(lk_env_system(), url, &db, NULL) == LK_OK;
+            int ok = lk_sql_open(lk_env_system(), url, NULL, &db, NULL) == LK_OK;
 
             lk_sql_close(db);
             _exit(ok ? 0 : 1);
@@ -398,7 +398,7 @@ static void a_file_that_is_no_database_is_a_fault_that_says_so(void **state)
     (void)state;
     memset(noise, 'x', sizeof(noise));
     spoil(0, noise, sizeof(noise));
-    assert_int_equal(lk_sql_open(lk_env_system(), url, &db, &note), LK_FAULT);
+    assert_int_equal(lk_sql_open(lk_env_system(), url, NULL, &db, &note), LK_FAULT);
     assert_non_null(strstr(note.text, path));
     assert_non_null(strstr(note.text, "damaged"));
 }
@@ -431,10 +431,10 @@ static void a_directory_that_is_not_there_is_a_fault_that_names_the_file(void **
 
     (void)state;
     snprintf(url, sizeof(url), "sqlite:%s/missing/a.db", dir);
-    assert_int_equal(lk_sql_open(lk_env_system(), url, &db, &note), LK_FAULT);
+    assert_int_equal(lk_sql_open(lk_env_system(), url, NULL, &db, &note), LK_FAULT);
     assert_non_null(strstr(note.text, "missing/a.db"));
     snprintf(url, sizeof(url), "sqlite:%s", dir);
-    assert_int_equal(lk_sql_open(lk_env_system(), url, &db, &note), LK_FAULT);
+    assert_int_equal(lk_sql_open(lk_env_system(), url, NULL, &db, &note), LK_FAULT);
     assert_non_null(strstr(note.text, "no regular file"));
 }
 
@@ -448,7 +448,7 @@ static void every_allocation_that_fails_is_a_fault_and_leaks_nothing(void **stat
         lk_status status;
 
         test_alloc_fail_at(n);
-        status = lk_sql_open(test_env(), url, &db, NULL);
+        status = lk_sql_open(test_env(), url, NULL, &db, NULL);
         if (!test_alloc_failed())
             break;
         assert_int_equal(status, LK_FAULT);
