@@ -9,6 +9,7 @@ import time
 import pytest
 
 from conftest import COMMAND, FAULT, NO, WRONG, YES, Latchkey
+from gateway import Gateway
 from stores import dump, fill, public_ids, sessions, tool
 
 
@@ -167,3 +168,28 @@ def test_one_store_under_two_names_is_refused(latchkey, tmp_path, lmdb):
 def test_memory_is_the_table_of_the_settings(tmp_path, lmdb):
     latchkey = Latchkey(tmp_path, latchkey_store="memory:", latchkey_memory=f"{tmp_path}/nowhere size=4m")
     assert "no gateway" in latchkey.error("store", "copy", "memory:", lmdb("b"), code=FAULT)
+
+
+def test_gateway_is_moved_to_another_store_and_people_stay_in(tmp_path, lmdb):
+    first = Gateway(tmp_path / "g", "--store", "memory:")
+    try:
+        browser, other = first.browser(), first.browser()
+        browser.register()
+        browser.login()
+        other.login()
+        answer = first.command().json("store", "copy", "memory:", lmdb("b"))
+        assert answer["copied"] == len(sessions(lmdb("b"))) >= 2
+        other.send("POST", "/auth/logout", {})
+        assert first.command().json("store", "copy", "memory:", lmdb("b"))["ended"] >= 1
+    finally:
+        first.stop()
+        first.forget()
+    second = Gateway(tmp_path / "g", "--store", lmdb("b"))
+    try:
+        for was, is_known in ((browser, True), (other, False)):
+            now = second.browser()
+            now.cookies = was.cookies
+            assert now.is_known() == is_known
+    finally:
+        second.stop()
+        second.forget()
