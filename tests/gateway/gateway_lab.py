@@ -319,6 +319,10 @@ http {{
         return subprocess.run(self.command("-t", log="trial.log"), env=self.env, capture_output=True, text=True, timeout=60,
                               check=False)
 
+    def trial(self):
+        """A start that is expected to fail at once."""
+        return subprocess.run(self.command(log="trial.log"), env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
     def start(self, wait=True):
         out = open(self.folder / "logs/stdout.log", "ab")
         self.process = subprocess.Popen(self.command(), env=self.env, stdin=subprocess.DEVNULL, stdout=out,

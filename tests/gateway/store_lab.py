@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several gateways on one store, an application that echoes who it was told is asking, and crowds of visitors."""
 import asyncio
-import json
+import contextlib
 import os
 import re
 import subprocess
@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway_lab import COMMAND, COOKIE, NGINX, Client, free_port, raw, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+import servers  # noqa: E402  from tests/lib
 
 PASSWORD = "correct horse battery staple"
 FAST = {"latchkey_throttle": "account=1000000/15m address=1000000/15m"}
@@ -58,7 +59,8 @@ http {{
         self.process.wait(15)
 
 
-def nodes(gateways, folder, url, n=1, near=None, server="", locations="", settings=None, http="", wait=True, **kw):
+def nodes(gateways, folder, url, n=1, near=None, server="", locations="", settings=None, http="", wait=True, start=True,
+          init=True, **kw):
     """N gateways that share keys, accounts and the store at URL; each has a table of its own. SERVER is for each of
     them; `/echo/` is a protected location behind which `gateways.echo` answers."""
     if not hasattr(gateways, "echo"):
@@ -82,7 +84,11 @@ def nodes(gateways, folder, url, n=1, near=None, server="", locations="", settin
             {locations.replace("@up;", up)}
             {server}""", **kw)
         made.append(gateway)
-    for gateway in made:
+    if init and "://" in shared["latchkey_store"] + shared["latchkey_accounts"]:
+        run = subprocess.run([str(COMMAND), "store", "init", "--conf", f"{made[0].folder}/latchkey.conf"], env=made[0].env,
+                             capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stderr + run.stdout
+    for gateway in made if start else []:
         gateway.start(wait=wait)
     if wait:
         for gateway in made:
@@ -114,6 +120,18 @@ def timed(call):
     begun = time.monotonic()
     result = call()
     return result, time.monotonic() - begun
+
+
+STORES = ["sqlite", "redis", "redis_sentinel", "redis_cluster", "postgres", "mariadb"]
+
+
+@contextlib.contextmanager
+def opened(name, durable=False):
+    """The store NAME, with a real server where it needs one."""
+    kinds = {"sqlite": servers.Sqlite, "redis": servers.Redis, "redis_sentinel": servers.RedisSentinel,
+             "redis_cluster": servers.RedisCluster, "postgres": servers.Postgres, "mariadb": servers.Mariadb}
+    with kinds[name](durable=durable) as s:
+        yield s
 
 
 class Visitors:
@@ -169,23 +187,36 @@ class Storm:
         self.told = list(told.items())
         self.path = path
         self.connections = connections
-        self.right = self.unknown = self.lost = 0
+        self.right = self.unknown = self.lost = self.cut = 0
         self.wrong = []
+        self.stopped = False
+
+    def stop(self):
+        self.stopped = True
 
     async def visitor(self, number, requests, until):
         reader = writer = None
         done = 0
-        while done < requests and time.monotonic() < until and not self.wrong:
+        fresh = False
+        while done < requests and time.monotonic() < until and not self.wrong and not self.stopped:
             cookie, told = self.told[(number * 7919 + done * 104729) % len(self.told)]
             done += 1
             try:
                 if writer is None:
+                    fresh = True
                     reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[(number + done) % len(self.ports)])
                 status, head, body = await asyncio.wait_for(ask(reader, writer, self.path, cookie), 30)
-            except (OSError, asyncio.IncompleteReadError, EOFError):
+            except asyncio.IncompleteReadError as e:
+                # nothing at all on a connection that had idled is no lost answer: the client asks again
+                self.cut += bool(e.partial) or fresh
                 self.lost += 1
                 writer = None
                 continue
+            except OSError:
+                self.lost += 1
+                writer = None
+                continue
+            fresh = False
             if status == 200 and body.decode() == told:
                 self.right += 1
             elif status == 503 and b"\r\nset-cookie" not in head.lower():
@@ -227,8 +258,3 @@ def metric(gateway, name):
     """The sum of a counter over its labels."""
     text = get(gateway, "/auth/metrics").text
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}(\{{|\s)", line))
-
-
-def store_init(url):
-    run = subprocess.run([str(COMMAND), "store", "init", "--store", url], capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 0, run.stderr + run.stdout

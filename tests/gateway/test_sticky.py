@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""latchkey_sticky: a visitor stays with one server, and loses it only when the server is lost."""
+import re
+from collections import Counter
+
+import pytest
+
+from gateway_lab import Application, Client, wait_until
+
+COOKIE = "latchkey-node"
+
+
+@pytest.fixture
+def servers():
+    made = [Application() for _ in range(3)]
+    yield made
+    for app in made:
+        try:
+            app.close()
+        except OSError:
+            pass
+
+
+def lines(apps, more=None):
+    return "\n".join(f"server 127.0.0.1:{a.port} {(more or {}).get(i, '')};" for i, a in enumerate(apps))
+
+
+def balancer(gateways, apps, options="", more=None, upstream="", **kw):
+    """A gateway that balances over APPS at /app/; MORE has options of single servers by their number."""
+    kw.setdefault("http", f"upstream app {{ {upstream} {lines(apps, more)} latchkey_sticky {options}; }}")
+    kw.setdefault("server", "location /app/ { proxy_pass http://app; proxy_connect_timeout 1s; }")
+    return gateways(**kw).start()
+
+
+def ask(client, path="/app/"):
+    answer = client.get(path)
+    assert answer.status == 200, answer
+    return answer.json["port"]
+
+
+def visit(gateway, n, keep=False):
+    """N visitors of one request each: by their cookies, the server each was given."""
+    found = []
+    for _ in range(n):
+        client = Client(gateway.port, keep=keep)
+        found.append((client, ask(client)))
+    return found
+
+
+def stop(app):
+    """The server is gone: connections to it are refused."""
+    app.close()
+
+
+def test_visitor_stays_with_the_server_of_the_first_answer(gateways, servers):
+    gateway = balancer(gateways, servers)
+    for client, port in visit(gateway, 12):
+        assert [ask(client) for _ in range(5)] == [port] * 5
+
+
+def test_cookie_is_given_once_and_not_again_while_it_holds(gateways, servers):
+    gateway = balancer(gateways, servers)
+    client = Client(gateway.port)
+    first = client.get("/app/")
+    assert len([c for c in first.all("Set-Cookie") if c.startswith(COOKIE)]) == 1
+    assert not client.get("/app/").all("Set-Cookie")
+
+
+def test_new_visitors_are_spread_by_weight(gateways, servers):
+    gateway = balancer(gateways, servers, more={0: "weight=3"})
+    given = Counter(port for _, port in visit(gateway, 100))
+    assert given[servers[0].port] == 60
+    assert given[servers[1].port] == given[servers[2].port] == 20
+
+
+def test_cookie_says_nothing_of_the_address_and_two_keys_give_two_names(gateways, servers):
+    values = set()
+    for _ in range(2):
+        gateway = balancer(gateways, servers[:2])
+        for client, port in visit(gateway, 8):
+            value = client.cookies[COOKIE]
+            assert re.fullmatch(r"[A-Za-z0-9_-]{24}", value)
+            assert str(port) not in value
+            values.add((port, value[8:]))
+        gateway.stop()
+    assert len(values) == 4
+
+
+@pytest.mark.parametrize("forged", ["", "x", "A" * 23, "A" * 24, "A" * 25, "A" * 4000, "!" * 24, "\"" + "A" * 22 + "\"", "0",
+                                    "127.0.0.1:80", "%00" * 8])
+def test_forged_cookie_is_a_new_choice_and_never_an_error(gateways, servers, forged):
+    gateway = balancer(gateways, servers)
+    client = Client(gateway.port)
+    client.cookies[COOKIE] = forged
+    port = ask(client)
+    assert client.cookies[COOKIE] != forged
+    assert ask(client) == port
+
+
+def test_two_different_cookies_of_the_name_are_a_new_choice(gateways, servers):
+    gateway = balancer(gateways, servers)
+    (one, _), (two, _) = visit(gateway, 2)
+    both = f"{COOKIE}={one.cookies[COOKIE]}; {COOKIE}={two.cookies[COOKIE]}"
+    answer = Client(gateway.port).get("/app/", headers={"Cookie": both})
+    assert answer.status == 200
+    assert answer.all("Set-Cookie")
+
+
+def test_dead_server_is_replaced_and_the_cookie_written_anew(gateways, servers):
+    gateway = balancer(gateways, servers)
+    visitors = visit(gateway, 45)
+    before = {id(c): c.cookies[COOKIE] for c, _ in visitors}
+    dead = servers[1]
+    stop(dead)
+    moved = Counter()
+    for client, port in visitors:
+        now = ask(client)
+        if port == dead.port:
+            assert now != port
+            assert client.cookies[COOKIE] != before[id(client)]
+            assert client.cookies[COOKIE][:8] == before[id(client)][:8]
+            moved[now] += 1
+        else:
+            assert now == port
+            assert client.cookies[COOKIE] == before[id(client)]
+        assert ask(client) == now
+    # They spread over the servers that are left; all on one would be 1 in 2**14.
+    assert sum(moved.values()) == 15
+    assert len(moved) == 2
+
+
+def test_visitor_of_a_dead_server_always_gets_the_same_other_one(gateways, servers):
+    gateway = balancer(gateways, servers)
+    visitors = [(c, c.cookies[COOKIE]) for c, port in visit(gateway, 30) if port == servers[0].port]
+    stop(servers[0])
+    for client, cookie in visitors:
+        given = set()
+        for _ in range(4):
+            client.cookies[COOKIE] = cookie
+            given.add(ask(client))
+        assert len(given) == 1
+
+
+def test_server_that_is_down_takes_nobody_and_its_visitors_move(gateways, servers):
+    gateway = balancer(gateways, servers)
+    visitors = visit(gateway, 15)
+    gateway.http = gateway.http.replace(f"{servers[2].port} ;", f"{servers[2].port} down;")
+    gateway.write()
+    gateway.reload()
+    wait_until(lambda: all(port != servers[2].port for _, port in visit(gateway, 4)), what="the new settings")
+    for client, port in visitors:
+        now = ask(client)
+        assert now != servers[2].port
+        assert now == port or port == servers[2].port
+
+
+def test_server_that_failed_too_often_is_not_tried_again_before_its_time(gateways, servers):
+    gateway = balancer(gateways, servers, more={0: "max_fails=1 fail_timeout=60s"}, workers=1)
+    visitors = [c for c, port in visit(gateway, 12) if port == servers[0].port]
+    stop(servers[0])
+    ask(visitors[0])
+    errors = gateway.log().count("connect() failed")
+    assert errors == 1
+    for client in visitors[1:]:
+        ask(client)
+    assert gateway.log().count("connect() failed") == errors
+
+
+def test_backup_has_its_turn_when_all_others_are_gone(gateways, servers):
+    gateway = balancer(gateways, servers, more={2: "backup"})
+    visitors = visit(gateway, 10)
+    assert servers[2].port not in {port for _, port in visitors}
+    stop(servers[0])
+    stop(servers[1])
+    for client, _ in visitors:
+        assert ask(client) == servers[2].port
+        assert ask(client) == servers[2].port
+
+
+def test_new_server_takes_new_visitors_only(gateways, servers):
+    gateway = balancer(gateways, servers[:2])
+    visitors = visit(gateway, 20)
+    gateway.http = f"upstream app {{ {lines(servers)} latchkey_sticky; }}"
+    gateway.write()
+    gateway.reload()
+    wait_until(lambda: servers[2].port in {port for _, port in visit(gateway, 6)}, what="the new server's first visitor")
+    for client, port in visitors:
+        cookie = client.cookies[COOKIE]
+        assert ask(client) == port
+        assert client.cookies[COOKIE] == cookie
+
+
+def test_restart_and_several_workers_know_the_same_names(gateways, servers):
+    gateway = balancer(gateways, servers, workers=3)
+    visitors = visit(gateway, 12)
+    gateway.stop()
+    gateway.start()
+    for client, port in visitors:
+        assert ask(client) == port
+
+
+def test_servers_in_a_shared_zone_and_with_keepalive(gateways, servers):
+    apps = lines(servers)
+    gateway = balancer(gateways, servers, http=f"upstream app {{ zone app 64k; {apps} latchkey_sticky; keepalive 8; }}",
+                       server="location /app/ { proxy_pass http://app; proxy_http_version 1.1; "
+                              "proxy_set_header Connection ''; }")
+    for client, port in visit(gateway, 9):
+        assert [ask(client) for _ in range(4)] == [port] * 4
+
+
+def test_cookie_has_the_attributes_that_were_asked_for(gateways, servers):
+    gateway = balancer(gateways, servers, "cookie=stay path=/app/ domain=example.com secure=on")
+    value = Client(gateway.port).get("/app/").get("Set-Cookie")
+    assert re.fullmatch(r"stay=[\w-]{24}; Path=/app/; Domain=example\.com; Secure; HttpOnly; SameSite=Lax", value)
+
+
+def test_cookie_is_not_secure_on_plain_http_and_is_behind_a_tls_proxy(gateways, servers):
+    plain = balancer(gateways, servers)
+    assert "Secure" not in Client(plain.port).get("/app/").get("Set-Cookie")
+    behind = balancer(gateways, servers, settings={"latchkey_tls_proxy": "on"})
+    assert "; Secure;" in Client(behind.port).get("/app/").get("Set-Cookie")
+
+
+@pytest.mark.parametrize("option", ["cookie=", "cookie=a;b", "path=app", "secure=maybe", "domain=", "what=1"])
+def test_option_that_is_wrong_is_refused_with_what_there_is(gateways, servers, option):
+    gateway = gateways(http=f'upstream app {{ {lines(servers)} latchkey_sticky "{option}"; }}')
+    run = gateway.test()
+    assert run.returncode != 0
+    assert "latchkey_sticky takes cookie=NAME" in run.stderr
+
+
+def test_balancer_alone_needs_keys_and_no_store(tmp_path, gateways, servers):
+    """In front of other gateways there is nothing to remember: no latchkey location, no store, no accounts."""
+    gateway = gateways(http=f"upstream app {{ {lines(servers)} latchkey_sticky; }}",
+                       settings={"latchkey_store": None, "latchkey_accounts": None, "latchkey_memory": None,
+                                 "latchkey_audit": None})
+    conf = gateway.folder / "nginx.conf"
+    text = conf.read_text()
+    text = re.sub(r"location /auth/.*", "location /auth/ { return 200; }", text)
+    text = re.sub(r"location = /.well-known.*", "location /app/ { proxy_pass http://app; }", text)
+    text = re.sub(r"log_format gate.*?;\n", "", text, flags=re.S).replace("access.log gate", "access.log")
+    conf.write_text(text)
+    gateway.start()
+    for client, port in visit(gateway, 6):
+        assert [ask(client) for _ in range(3)] == [port] * 3
+    assert sorted(p.name for p in gateway.folder.iterdir()) == ["keys", "latchkey.conf", "logs", "nginx.conf", "nginx.pid",
+                                                              "tmp", "www"]
