@@ -86,6 +86,7 @@ typedef struct {
     unsigned                     keys_given:1;
     unsigned                     lane_given:1;
     unsigned                     used:1;     /* a location needs the module */
+    unsigned                     sticky:1;   /* an upstream needs the keys */
     unsigned                     enabled:1;
 } ngx_http_latchkey_main_conf_t;
 
@@ -237,6 +238,9 @@ ngx_http_latchkey_view(const ngx_str_t *s)
 /* ngx_http_latchkey_module.c */
 extern ngx_module_t  ngx_http_latchkey_module;
 
+/* ngx_http_latchkey_sticky.c: the balancer */
+extern ngx_module_t  ngx_http_latchkey_sticky_module;
+
 /* ngx_http_latchkey_rule.c: the directive `latchkey` */
 char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
@@ -267,6 +271,8 @@ ngx_int_t ngx_http_latchkey_try_store(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 
 /* ngx_http_latchkey_open.c: what the master opens */
+ngx_int_t ngx_http_latchkey_open_keys(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
 ngx_int_t ngx_http_latchkey_open_shared(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 ngx_http_latchkey_main_conf_t *ngx_http_latchkey_previous(ngx_conf_t *cf);

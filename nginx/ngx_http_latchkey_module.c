@@ -126,11 +126,13 @@ extern char          *ngx_module_order[];
 
 ngx_module_t  *ngx_modules[] = {
     &ngx_http_latchkey_module,
+    &ngx_http_latchkey_sticky_module,
     NULL
 };
 
 char  *ngx_module_names[] = {
     (char *) "ngx_http_latchkey_module",
+    (char *) "ngx_http_latchkey_sticky_module",
     NULL
 };
 
@@ -267,8 +269,11 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_latchkey_module);
 
-    if (!lmcf->keys_given && !lmcf->used) {
-        return NGX_OK;
+    if (!lmcf->used && (!lmcf->keys_given || lmcf->sticky)) {
+
+        /* a balancer alone needs keys, and no store */
+
+        return lmcf->sticky ? ngx_http_latchkey_open_keys(cf, lmcf) : NGX_OK;
     }
 
     if (ngx_http_latchkey_check_settings(cf, lmcf) != NGX_OK

@@ -6,8 +6,6 @@
 #include "ngx_http_latchkey.h"
 
 
-static ngx_int_t ngx_http_latchkey_open_keys(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf, ngx_uint_t dry);
 static ngx_int_t ngx_http_latchkey_open_table(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 static ngx_http_latchkey_table_t *ngx_http_latchkey_old_table(ngx_conf_t *cf,
@@ -25,15 +23,11 @@ ngx_int_t
 ngx_http_latchkey_open_shared(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf)
 {
-    ngx_uint_t  dry;
-
-    dry = ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER;
-
-    if (ngx_http_latchkey_open_keys(cf, lmcf, dry) != NGX_OK) {
+    if (ngx_http_latchkey_open_keys(cf, lmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (dry) {
+    if (ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }
 
@@ -41,10 +35,11 @@ ngx_http_latchkey_open_shared(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_latchkey_open_keys(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf, ngx_uint_t dry)
+    ngx_http_latchkey_main_conf_t *lmcf)
 {
+    ngx_uint_t           dry;
     lk_note              note;
     lk_status            status;
     ngx_pool_cleanup_t  *cln;
@@ -54,6 +49,7 @@ ngx_http_latchkey_open_keys(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
+    dry = ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER;
     note.text[0] = '\0';
 
     status = lk_keyring_open(lk_env_system(), lmcf->settings.keys, !dry,

@@ -57,6 +57,7 @@ lk_status lk_guard_upkeep(lk_guard *g)
 {
     lk_status flushed = flush_touches(g);
     lk_status swept = take_sweep(g) ? sweep(g) : LK_OK;
-    lk_status followed = lk_guard_follow(g);
+    /* With a remote store a thread of its own follows. */
+    lk_status followed = g->store_is_remote ? LK_OK : lk_guard_follow(g);
     return flushed == LK_OK && swept == LK_OK && followed == LK_OK ? LK_OK : LK_FAULT;
 }
