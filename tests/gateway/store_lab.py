@@ -122,7 +122,7 @@ def timed(call):
     return result, time.monotonic() - begun
 
 
-STORES = ["sqlite", "redis", "redis_sentinel", "redis_cluster", "postgres", "mariadb"]
+STORES = (os.environ.get("LATCHKEY_STORES") or "sqlite redis redis_sentinel redis_cluster postgres mariadb").split()
 
 
 @contextlib.contextmanager

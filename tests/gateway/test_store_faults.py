@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import threading
 import time
 
@@ -158,6 +159,27 @@ def test_a_batch_that_never_ends_is_waited_for_no_longer_than_the_lane_says(gate
             answer, seconds = timed(lambda: get(gateway, "/echo/", cookie))
             assert is_unknown(answer) and seconds < 2
     wait_back(gateway, cookie)
+
+
+def test_a_database_file_that_somebody_locks_is_read_and_not_written(gateways, tmp_path):
+    with opened("sqlite") as store:
+        [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY, workers=1)
+        visitors = Visitors(gateway, users=1, anonymous=20)
+        cookie = visitors.users["user0"]
+        logout = {"method": "POST", "headers": "Sec-Fetch-Site: same-origin\r\n"}
+        lock = sqlite3.connect(store.path, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            with Background(Storm([gateway.port], visitors.told, connections=8), 2) as storm:
+                answer, seconds = timed(lambda: get(gateway, "/auth/logout", cookie, **logout))
+                assert is_unknown(answer) and seconds < 3
+                answer = Client(gateway.port).login("user0")
+                assert is_unknown(answer)
+            assert storm.wrong == [] and storm.unknown == 0 and storm.right > 50
+        finally:
+            lock.execute("ROLLBACK")
+        wait_until(lambda: get(gateway, "/auth/logout", cookie, **logout).status == 204, 10, "a logout")
+        assert get(gateway, "/echo/", cookie).status == 401
 
 
 # ---- a store that is away ----
