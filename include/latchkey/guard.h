@@ -292,6 +292,7 @@ typedef struct lk_audit_event {
 } lk_audit_event;
 void lk_audit_line(const lk_audit_event *event, lk_buf *out);
 
+/* What G stands on. `env` may be G's own clock of the cluster: good for as long as G. */
 const lk_guard_parts *lk_guard_parts_of(const lk_guard *g);
 
 /* A form token bound to KEY (a session) or to a random visitor mark, and its check. docs/formats/csrf.md */
