@@ -2,9 +2,11 @@
  *
  * contract.h - one suite for every store: what store.h promises, each sentence a test.
  *
- *   contract URL GROUP    for example: contract memory: life     contract 'lmdb:?sync=fast' fields
+ *   contract URL GROUP      for example: contract memory: life     contract 'lmdb:?sync=fast' fields
+ *   servers.py redis -- contract {url} all
  *
- * A store with a directory is given a fresh one by each test. The clock stands still (tests/lib/test_env.h).
+ * A store with a directory is given a fresh one by each test; one on a server, whose URL is given whole, is
+ * wiped. The clock stands still (tests/lib/test_env.h).
  */
 #ifndef LATCHKEY_TESTS_CONTRACT_H
 #define LATCHKEY_TESTS_CONTRACT_H
@@ -30,7 +32,13 @@
 
 /* The store under test. */
 extern lk_store *store;
-extern bool is_memory; /* for the few sentences that name a store */
+/* For the sentences that do not hold for all stores alike. */
+extern bool is_memory, is_lmdb, is_sqlite, is_redis, is_cluster;
+extern bool is_server; /* on a server: postgres, mariadb, the redis ones */
+extern bool is_remote; /* may not be asked on an event loop, and tells of ended sessions: those and sqlite */
+
+/* The store that URL names is the one under test from now on. False: no store is called so. */
+bool choose_store(const char *url);
 
 /* Open and close it around each test, with the usual room or with little. */
 int open_store(void **state);
@@ -38,11 +46,13 @@ int open_small_store(void **state);
 int close_store(void **state);
 /* Another handle to the same data, as a freshly started process has it. */
 lk_store *open_again(void);
-/* Open a URL of the same kind with options, in the directory of the test. */
+/* What it was opened as, and how that begins, with the ':'. */
 const char *store_url(void);
+const char *store_scheme(void);
 /* The directory of the test, "" when it has none. */
 const char *store_dir(void);
 lk_table *store_table(void);
+const struct raw_store *store_raw(void); /* raw.h */
 
 /* Session number N: user "u1", realm "shop", generation 1, two fields. Texts live for ever. */
 lk_session session_of(unsigned n);
@@ -80,8 +90,17 @@ void in_children(unsigned n, child_work work, void *context);
         }                                                                                                    \
     } while (0)
 
+/* N, or for a store on a server a part of it: there every step is a journey. */
+unsigned fewer(unsigned n);
+
+/* The number that key_of was given. */
+unsigned number_of(const lk_session_key *key);
+
 /* The same bytes in every run. */
 uint32_t random_next(uint32_t *seed);
+
+/* Milliseconds by a clock that does not stand still. */
+int64_t real_ms(void);
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
 #define TEST_SMALL(name) cmocka_unit_test_setup_teardown(name, open_small_store, close_store)
@@ -94,7 +113,9 @@ int run_limits(void);
 int run_lists(void);
 int run_sweep(void);
 int run_events(void);
+int run_stream(void);
 int run_urls(void);
+int run_server(void);
 int run_room(void);
 int run_damage(void);
 int run_races(void);

@@ -258,7 +258,8 @@ static void store_says_what_it_is(void **state)
     (void)state;
     assert_true(strncmp(store_url(), lk_store_name(store), strlen(lk_store_name(store))) == 0);
     assert_int_equal(lk_store_is_durable(store), !is_memory);
-    assert_int_equal(lk_store_where(store), LK_STORE_INLINE);
+    assert_int_equal(lk_store_where(store), is_remote ? LK_STORE_REMOTE : LK_STORE_INLINE);
+    assert_ptr_equal(lk_store_writes_to(store), store);
 }
 
 static void counts_follow_what_is_held(void **state)

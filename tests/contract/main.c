@@ -1,128 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * main.c - the groups, and the store that the tests of a group get.
+ * main.c - the groups, and processes for them.
  */
 #include "contract.h"
-#include <dirent.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define TABLE_LEN (64u << 20)
-
-lk_store *store;
-bool is_memory;
-
-static const char *pattern; /* the URL of the command line: its directory, empty, is filled in */
-static char dir[64], url[256];
-static lk_table *table;
 
 static const struct group {
     const char *name;
     int (*run)(void);
 } groups[] = {
     {"life", run_life},   {"replace", run_replace}, {"fields", run_fields}, {"limits", run_limits},
-    {"lists", run_lists}, {"sweep", run_sweep},     {"events", run_events}, {"urls", run_urls},
-    {"room", run_room},   {"damage", run_damage},   {"races", run_races},   {"kills", run_kills},
-    {"model", run_model},
+    {"lists", run_lists}, {"sweep", run_sweep},     {"events", run_events}, {"stream", run_stream},
+    {"urls", run_urls},   {"server", run_server},   {"room", run_room},     {"damage", run_damage},
+    {"races", run_races}, {"kills", run_kills},     {"model", run_model},
 };
-
-const char *store_url(void)
-{
-    return url;
-}
-
-const char *store_dir(void)
-{
-    return dir;
-}
-
-lk_table *store_table(void)
-{
-    return table;
-}
-
-/* scheme:?options -> scheme:DIR?options */
-static void fill_in(const char *more)
-{
-    const char *rest = strchr(pattern, ':') + 1;
-    int scheme_len = (int)(rest - pattern);
-
-    dir[0] = '\0';
-    if (!is_memory) {
-        /* In memory where there is such a place: what is tested is not the speed of a disk. */
-        snprintf(dir, sizeof(dir), "%s/latchkey-contract-XXXXXX",
-                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        assert_non_null(mkdtemp(dir));
-    }
-    snprintf(url, sizeof(url), "%.*s%s%s%s%s", scheme_len, pattern, dir, rest, more[0] && rest[0] ? "&" : "",
-             more[0] && !rest[0] ? "?" : "");
-    strncat(url, more, sizeof(url) - strlen(url) - 1);
-}
-
-static int open_with(size_t table_len, const char *more)
-{
-    lk_note note = {.text = ""};
-    bool joined;
-
-    test_clock_set_ms(NOW_S * 1000);
-    fill_in(is_memory ? "" : more);
-    if (lk_table_open(test_env(), NULL, table_len, &table, &joined, &note) != LK_OK) {
-        fprintf(stderr, "%s\n", note.text);
-        return -1;
-    }
-    if (lk_store_open(test_env(), url, table, &store, &note) != LK_OK) {
-        fprintf(stderr, "%s: %s\n", url, note.text);
-        return -1;
-    }
-    return 0;
-}
-
-int open_store(void **state)
-{
-    (void)state;
-    return open_with(TABLE_LEN, "");
-}
-
-int open_small_store(void **state)
-{
-    (void)state;
-    return open_with(LK_TABLE_SIZE_MIN, "map=1m");
-}
-
-static void remove_dir(void)
-{
-    DIR *d = dir[0] ? opendir(dir) : NULL;
-    struct dirent *entry;
-
-    if (d == NULL)
-        return;
-    while ((entry = readdir(d)) != NULL)
-        (void)unlinkat(dirfd(d), entry->d_name, 0);
-    closedir(d);
-    rmdir(dir);
-}
-
-int close_store(void **state)
-{
-    (void)state;
-    lk_store_close(store);
-    lk_table_close(table);
-    store = NULL;
-    table = NULL;
-    remove_dir();
-    return 0;
-}
-
-lk_store *open_again(void)
-{
-    lk_store *other = NULL;
-    lk_note note = {.text = ""};
-
-    if (lk_store_open(test_env(), url, table, &other, &note) != LK_OK)
-        fprintf(stderr, "%s: %s\n", url, note.text);
-    return other;
-}
+#define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
 void in_children(unsigned n, child_work work, void *context)
 {
@@ -150,18 +43,45 @@ void in_children(unsigned n, child_work work, void *context)
     assert_true(all_well);
 }
 
+/* In a process of its own, so that one that crashes takes no other along. */
+static bool is_well(const struct group *group)
+{
+    int status = 0;
+    pid_t child;
+
+    printf("== %s ==\n", group->name);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        int failed = group->run();
+
+        fflush(stdout);
+        _exit(failed == 0 ? 0 : 1);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    if (WIFSIGNALED(status))
+        printf("== %s ended by signal %d\n", group->name, WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3 || strchr(argv[1], ':') == NULL) {
-        fprintf(stderr, "usage: contract URL GROUP\n");
+    bool all_well = true, is_known = false;
+
+    if (argc != 3 || !choose_store(argv[1])) {
+        fprintf(stderr, "usage: contract URL GROUP, where GROUP may be \"all\"\n");
         return 2;
     }
-    pattern = argv[1];
-    is_memory = strncmp(pattern, "memory:", 7) == 0;
-    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        if (strcmp(groups[i].name, argv[2]) == 0)
+    for (size_t i = 0; i < GROUPS; i++) {
+        if (strcmp(argv[2], "all") == 0) {
+            all_well = is_well(&groups[i]) && all_well;
+            is_known = true;
+        } else if (strcmp(groups[i].name, argv[2]) == 0) {
             return groups[i].run();
+        }
     }
-    fprintf(stderr, "contract: no group is called %s\n", argv[2]);
-    return 2;
+    if (!is_known)
+        fprintf(stderr, "contract: no group is called %s\n", argv[2]);
+    return is_known && all_well ? 0 : 2;
 }

@@ -379,7 +379,7 @@ static void random_operations_have_the_answers_of_the_model(void **state)
     memset(model, 0, sizeof(model));
     now_s = NOW_S;
     seed = 2;
-    for (unsigned step = 0; step < STEPS; step++) {
+    for (unsigned step = 0; step < fewer(STEPS); step++) {
         unsigned kind = pick(100);
 
         if (kind < 25)

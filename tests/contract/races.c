@@ -107,7 +107,7 @@ static void one_of_several_parallel_id_changes_wins(void **state)
     }
 }
 
-#define ROUNDS 3000
+#define ROUNDS fewer(3000)
 
 /* Both processes begin each round together, by counting in memory that they share. */
 static bool meet(_Atomic unsigned *there, unsigned round)
@@ -208,14 +208,13 @@ static void *read_for_ever(void *context)
 static pid_t start_growing(void)
 {
     pid_t child = fork();
-    char url[300];
+    char url[1024];
     lk_store *larger;
 
     if (child != 0)
         return child;
-    if (is_memory)
-        snprintf(url, sizeof(url), "memory:");
-    else
+    snprintf(url, sizeof(url), "%s", store_url());
+    if (is_lmdb)
         snprintf(url, sizeof(url), "lmdb:%s?map=64m", store_dir());
     if (lk_store_open(test_env(), url, store_table(), &larger, NULL) != LK_OK)
         _exit(1);
@@ -258,8 +257,9 @@ int run_races(void)
         TEST(no_write_on_its_way_brings_an_ended_session_back),
         TEST(one_of_several_parallel_id_changes_wins),
         TEST(session_created_and_ended_at_the_same_moment_is_ended),
-        TEST_SMALL(threads_read_whole_sessions_while_another_process_makes_the_store_larger),
+        cmocka_unit_test_setup_teardown(
+            threads_read_whole_sessions_while_another_process_makes_the_store_larger,
+            is_lmdb || is_memory ? open_small_store : open_store, close_store),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

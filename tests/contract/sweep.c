@@ -101,7 +101,7 @@ static void sweep_that_is_out_of_time_at_once_still_gets_somewhere(void **state)
     } while (status == LK_FULL && rounds < 1000);
     lk_store_close(other);
     assert_int_equal(status, LK_OK);
-    assert_true(rounds > 1 || is_memory); /* the table goes by a clock of its own */
+    assert_true(rounds > 1 || is_memory || is_redis); /* these go by a clock of their own */
     assert_int_equal(held(), 0);
 }
 

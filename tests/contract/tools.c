@@ -18,6 +18,26 @@ uint32_t random_next(uint32_t *seed)
     return *seed >> 8;
 }
 
+unsigned fewer(unsigned n)
+{
+    return is_server ? n / 5 : n;
+}
+
+int64_t real_ms(void)
+{
+    const lk_env *system = lk_env_system();
+
+    return system->mono_ms(system);
+}
+
+unsigned number_of(const lk_session_key *key)
+{
+    unsigned n;
+
+    memcpy(&n, key->bytes + 8, sizeof(n));
+    return n;
+}
+
 lk_session_key key_of(unsigned n)
 {
     lk_session_key key;
