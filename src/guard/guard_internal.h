@@ -122,6 +122,9 @@ LK_CHECKED lk_status lk__view_follow(lk_guard *g);
  * node's place in the stream stays where the copy is, which will tell all of it once more - a near copy read
  * from it meanwhile is dropped then. LK_OK, LK_FAULT. */
 LK_CHECKED lk_status lk__view_of_primary(lk_guard *g);
+/* This node has just written events: they hold here before it says so. What cannot be read now comes by the
+ * follower, as word of other nodes does. Nothing to do for inline stores. */
+void lk__view_hear(lk_guard *g);
 /* BASE of a cluster clock, or ENV itself. */
 const lk_env *lk__clock_base(const lk_env *env);
 

@@ -171,6 +171,8 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
     }
     if (status == LK_MISS || status == LK_STALE)
         status = lk_store_create(g->parts.store, s, limit, NULL);
+    if (status == LK_OK && limit.max > 0)
+        lk__view_hear(g); /* whom the limit ended */
     return status == LK_REFUSED ? LK_FAULT
                                 : status; /* refused: a fresh random key that exists; try again later */
 }

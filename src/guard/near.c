@@ -98,7 +98,7 @@ static void take_out(lk_guard *g, const uint8_t name[LK_TABLE_KEY_LEN])
         uint8_t kind = 0;
         lk_entry entry;
         lk_status status = lk_table_get(g->parts.table, LK_ENTRY_NEAR, name, 0, &kind, 1, &entry);
-        if (status == LK_MISS || kind == LK_NEAR_NOTHING)
+        if (status == LK_MISS || kind != LK_NEAR_COPY)
             return;
         status = lk_table_put_if(g->parts.table, LK_ENTRY_NEAR, name, entry.version, entry.expires_s,
                                  LK_VIEW("-"));

@@ -175,6 +175,12 @@ lk_status lk__view_of_primary(lk_guard *g)
     return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
+void lk__view_hear(lk_guard *g)
+{
+    if (g->store_is_remote && lk__view_follow(g) != LK_OK)
+        (void)!lk__view_of_primary(g);
+}
+
 /* ---- the clock of the store ---- */
 
 /* The sample with the shortest way there and back errs least. (Cristian 1989) */
