@@ -69,13 +69,13 @@ lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out)
         return LK_MISS;
     memcpy(&out->known_ms, out->room + AT_KNOWN, 8);
     memcpy(&era, out->room + AT_ERA, 8);
-    if (era != atomic_load_explicit(era_of(g), memory_order_acquire))
-        return LK_MISS;
     switch (out->room[0]) {
     case LK_NEAR_COPY:
         out->kind = LK_NEAR_COPY;
-        return read_copy(key, entry.len, out);
-    case LK_NEAR_ENDED:
+        return era == atomic_load_explicit(era_of(g), memory_order_acquire)
+                   ? read_copy(key, entry.len, out)
+                   : LK_MISS;
+    case LK_NEAR_ENDED: /* in whatever era */
         out->kind = LK_NEAR_ENDED;
         out->why = out->room[1] < LK_REASON_COUNT ? (lk_reason)out->room[1] : LK_REASON_REVOKED;
         return LK_OK;
