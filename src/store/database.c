@@ -201,6 +201,8 @@ static void close_database(lk_store *store)
 
     lk_sql_close(db->sql);
     pthread_mutex_destroy(&db->places_lock);
+    pthread_mutex_destroy(&db->queue_lock);
+    pthread_cond_destroy(&db->queue_moved);
     lk_free(store->env, db);
 }
 
@@ -218,6 +220,8 @@ static lk_status open_as(const lk_store_ops *ops, const lk_env *env, const lk_st
     db->durability =
         lk_view_equal(lk__store_option(url, "sync"), LK_VIEW("fast")) ? LK_SQL_RELAXED : LK_SQL_DURABLE;
     pthread_mutex_init(&db->places_lock, NULL);
+    pthread_mutex_init(&db->queue_lock, NULL);
+    pthread_cond_init(&db->queue_moved, NULL);
     status = open_sql(env, url, &db->sql, note);
     if (status == LK_OK) {
         db->text = lk__db_text_of(lk_sql_dialect_of(db->sql));

@@ -27,6 +27,7 @@ typedef enum lk__db_event_kind { LK__DB_CUTOFF = 1, LK__DB_ENDED = 2 } lk__db_ev
 
 /* The statements. Those of several sizes take that many session ids; a smaller batch repeats its last one. */
 typedef struct lk__db_text {
+    bool is_one_writer;               /* the database lets one write at a time, so there is nothing to lock */
     const char *heads[LK__DB_SIZES];  /* id, seen, head */
     const char *wholes[LK__DB_SIZES]; /* id, seen, head, fields */
     const char *lock_one;             /* id, seen, head, fields, due */
@@ -68,6 +69,11 @@ typedef struct lk__db {
     pthread_mutex_t places_lock;
     lk__db_place places[LK__DB_PLACES];
     unsigned next_place;
+    pthread_mutex_t
+        queue_lock; /* database_queue.c: writes that wait for their turn, and whether somebody leads */
+    pthread_cond_t queue_moved;
+    struct lk__db_job *first, *last;
+    bool is_led;
 } lk__db;
 
 static inline lk__db *lk__db_of(lk_store *store)
@@ -142,6 +148,12 @@ typedef lk_status (*lk__db_work)(lk__db_tx *tx, void *argument);
 /* Run WORK and commit. What WORK answers, or how the commit went. *last_seq may be NULL. */
 LK_CHECKED lk_status lk__db_write(lk__db *db, lk_sql_durability durability, lk__db_work work, void *argument,
                                   uint64_t *last_seq);
+/* database_tx.c: WORK in the transaction that tx->link has, then its events. */
+LK_CHECKED lk_status lk__db_tx_run(lk__db_tx *tx, lk__db_work work, void *argument);
+/* database_queue.c: as lk__db_write, together with others that wait. Blocks. */
+LK_CHECKED lk_status lk__db_queue(lk__db_tx *tx, lk_sql_durability durability, lk__db_work work,
+                                  void *argument);
+
 /* Have an event written when TX commits. LK_OK, LK_FAULT. */
 LK_CHECKED lk_status lk__db_tell(lk__db_tx *tx, lk__db_event event);
 

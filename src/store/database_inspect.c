@@ -197,8 +197,11 @@ static lk_status tell_version(const telling *t)
 static lk_status tell_clock(const telling *t)
 {
     int64_t there_ms, here_ms = lk_now_ms(t->db->base.env), apart_ms;
-    lk_status status = lk_sql_time_ms(t->link, &there_ms);
+    lk_status status;
 
+    if (lk_sql_dialect_of(t->db->sql) == LK_SQL_SQLITE)
+        return LK_OK;
+    status = lk_sql_time_ms(t->link, &there_ms);
     if (status != LK_OK)
         return status;
     apart_ms = there_ms - here_ms;

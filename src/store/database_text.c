@@ -58,6 +58,7 @@ _Static_assert(LK__DB_BATCH == 128, "the largest statement takes a batch");
 #define KEEP_THERE " ON CONFLICT (id) DO NOTHING"
 
 static const lk__db_text sqlite = {
+    .is_one_writer = true,
     .heads = SIZED(HEADS),
     .wholes = SIZED(WHOLES),
     .lock_one = LOCK_ONE,
@@ -105,8 +106,9 @@ static const lk__db_text postgres = {
     .delete_many = DELETE_MANY,
     /* Not worth a wait for the disk: who misses it looks by himself a little later. */
     .notify = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('latchkey', '')",
-    .estimate = "SELECT CAST(greatest(reltuples, 0) AS bigint), pg_total_relation_size(oid)"
-                " FROM pg_class WHERE oid = to_regclass('latchkey_session')",
+    .estimate = "SELECT COALESCE(NULLIF(s.n_live_tup, 0), CAST(greatest(c.reltuples, 0) AS bigint)),"
+                " pg_total_relation_size(c.oid) FROM pg_class AS c LEFT JOIN pg_stat_user_tables AS s"
+                " ON s.relid = c.oid WHERE c.oid = to_regclass('latchkey_session')",
 };
 
 /* ---- MariaDB ---- */
