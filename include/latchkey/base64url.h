@@ -26,6 +26,10 @@ LK_CHECKED lk_status lk_base64url_decode(lk_view text, lk_buf *out);
 /* Is every byte of V in the base64url alphabet? */
 bool lk_is_base64url(lk_view v);
 
+/* Is V a token68 of RFC 9110 section 11.2, the form of a bearer credential: letters, digits, `-._~+/`, at
+ * least one, and `=` only at the end? */
+bool lk_is_token68(lk_view v);
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,6 +27,25 @@ static inline chars in_range(chars c, int8_t lo, int8_t hi)
     return (chars)(((signed_chars)c >= lo) & ((signed_chars)c <= hi));
 }
 
+static inline chars is_alphanumeric(chars c)
+{
+    return in_range(c | 0x20, 'a', 'z') | in_range(c, '0', '9');
+}
+
+/* 0xff for each character of the alphabet. */
+static inline chars in_alphabet(chars c)
+{
+    return is_alphanumeric(c) | (chars)(c == '-') | (chars)(c == '_');
+}
+
+/* 0xff for each character that may stand in a token68 before the `=` at its end. */
+static inline chars in_token68(chars c)
+{
+    chars marks = in_range(c, '+', '/') & ~(chars)(c == ',');
+
+    return is_alphanumeric(c) | marks | (chars)(c == '_') | (chars)(c == '~');
+}
+
 /* The six bits each character stands for, 0xff for one outside the alphabet. */
 static inline chars sextets_of(chars c)
 {
@@ -185,19 +204,41 @@ lk_status lk_base64url_decode(lk_view text, lk_buf *out)
     return LK_OK;
 }
 
-bool lk_is_base64url(lk_view v)
+/* The last characters of V, which are fewer than a block, filled up with good ones. */
+static chars last_chars(lk_view v, size_t at)
 {
     uint8_t in[BLOCK_CHARS];
-    chars seen = {0}, c;
-    size_t at = 0;
+    chars c;
 
-    for (; v.len - at >= BLOCK_CHARS; at += BLOCK_CHARS) {
-        memcpy(&c, v.p + at, sizeof(c));
-        seen |= sextets_of(c);
-    }
     memset(in, 'A', sizeof(in));
     if (at < v.len)
         memcpy(in, v.p + at, v.len - at);
     memcpy(&c, in, sizeof(c));
-    return is_clean(seen | sextets_of(c));
+    return c;
+}
+
+bool lk_is_base64url(lk_view v)
+{
+    chars wrong = {0}, c;
+    size_t at = 0;
+
+    for (; v.len - at >= BLOCK_CHARS; at += BLOCK_CHARS) {
+        memcpy(&c, v.p + at, sizeof(c));
+        wrong |= ~in_alphabet(c);
+    }
+    return is_clean(wrong | ~in_alphabet(last_chars(v, at)));
+}
+
+bool lk_is_token68(lk_view v)
+{
+    chars wrong = {0}, c;
+    size_t at = 0;
+
+    while (v.len > 0 && v.p[v.len - 1] == '=')
+        v.len--;
+    for (; v.len - at >= BLOCK_CHARS; at += BLOCK_CHARS) {
+        memcpy(&c, v.p + at, sizeof(c));
+        wrong |= ~in_token68(c);
+    }
+    return v.len > 0 && is_clean(wrong | ~in_token68(last_chars(v, at)));
 }

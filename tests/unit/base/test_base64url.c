@@ -227,6 +227,30 @@ static void the_empty_view_of_null_is_the_empty_text(void **state)
     assert_int_equal(lk_buf_status(&b), LK_OK);
 }
 
+static void a_token68_has_its_alphabet_at_every_place_and_equals_signs_at_the_end(void **state)
+{
+    static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+    uint8_t text[40];
+
+    (void)state;
+    for (size_t len = 1; len <= sizeof(text); len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned c = 0; c < 256; c++) {
+                bool known = c != 0 && strchr(marks, (int)c) != NULL;
+                bool ends = c == '=' && at == len - 1 && len > 1;
+
+                memset(text, 'x', len);
+                text[at] = (uint8_t)c;
+                assert_int_equal(lk_is_token68(lk_view_make(text, len)), known || ends);
+            }
+        }
+    }
+    assert_true(lk_is_token68(LK_VIEW("a===")));
+    assert_false(lk_is_token68(LK_VIEW("a=b")));
+    assert_false(lk_is_token68(LK_VIEW("==")));
+    assert_false(lk_is_token68(lk_view_make(NULL, 0)));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -241,6 +265,7 @@ int main(void)
         cmocka_unit_test(text_is_appended_behind_what_is_there),
         cmocka_unit_test(nothing_reads_past_the_end_of_a_text),
         cmocka_unit_test(the_empty_view_of_null_is_the_empty_text),
+        cmocka_unit_test(a_token68_has_its_alphabet_at_every_place_and_equals_signs_at_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
