@@ -49,7 +49,7 @@ typedef struct sample {
 static bool ask_clock(lk_store *store, sample *best)
 {
     const lk_env *env = lk_env_system();
-    best->took_us = INT64_MAX;
+    *best = (sample){.took_us = INT64_MAX};
     for (unsigned i = 0; i < ASK_TIMES; i++) {
         int64_t here_ms = lk_now_ms(env), there_ms = 0;
         struct timespec begun, ended;
