@@ -121,6 +121,18 @@ static int step(copying *k, const char *what, const store_at *over, int (*run)(c
     return code;
 }
 
+/* A store with sync=fast has the last writes on disk when it was swept. */
+static int bring_to_disk(copying *k)
+{
+    unsigned tries = 0;
+    while (lk_store_sweep(k->to.store, lk_now_s(lk_env_system()), 1, 1, NULL) == LK_FAULT) {
+        if (copy_gives_up(&tries)) {
+            return copy_lost(k, &k->to);
+        }
+    }
+    return CLI_YES;
+}
+
 static int copy_all(copying *k)
 {
     k->is_first = true;
@@ -132,6 +144,7 @@ static int copy_all(copying *k)
     k->is_first = false;
     code = code == CLI_YES ? step(k, "looking for what ended", &k->to, copy_endings) : code;
     code = code == CLI_YES ? step(k, "copying cut-offs", NULL, copy_cutoffs) : code;
+    code = code == CLI_YES ? bring_to_disk(k) : code;
     return code == CLI_YES ? step(k, "comparing", NULL, copy_compare) : code;
 }
 
@@ -151,6 +164,7 @@ static json_t *answer_of(const copying *k, int64_t took_ms)
                    {"ended_there", k->n.ended_there},
                    {"unreadable", k->n.unreadable},
                    {"only_there", k->n.only_there},
+                   {"unknown", k->n.unknown},
                    {"compared", k->n.compared},
                    {"differing", k->n.differing},
                    {"cutoffs", k->n.cutoffs},
@@ -180,8 +194,10 @@ static void remarks(const copying *k)
     remark_on(k->n.ended, "were ended in TO, since they ended in FROM");
     remark_on(k->n.gone, "ended while they were being copied");
     remark_on(k->n.ended_there, "had ended in TO and were not made again");
-    remark_on(k->n.only_there,
-              "are in TO alone: made there, or ended in FROM longer ago than latchkey_session fence=");
+    remark_on(k->n.only_there - k->n.unknown, "are in TO alone");
+    remark_on(k->n.unknown, "are in TO alone and older than an hour: made there, or ended in FROM so long "
+                            "ago that it has forgotten; "
+                            "--end-unknown ends them");
     remark_on(k->n.unreadable, "records of FROM cannot be read by this version and were left out");
     remark_on(k->n.differing,
               "are in both and differ, although FROM did not change them; TO's were left as they are");
@@ -268,7 +284,7 @@ static int choose(const cli *c, copying *k)
 int store_copy(cli *c)
 {
     static copying k;
-    k = (copying){.c = c, .lanes_n = LANES_DEFAULT};
+    k = (copying){.c = c, .lanes_n = LANES_DEFAULT, .ends_unknown = cli_has(c, "end-unknown")};
     k.begun_ms = lk_env_system()->mono_ms(lk_env_system());
     cli_signals_hold();
     int code = choose(c, &k);

@@ -35,6 +35,7 @@ typedef struct copy_counts {
     uint64_t ended_there; /* ended in TO already: not made again */
     uint64_t unreadable;  /* records of FROM that this version cannot read */
     uint64_t only_there;  /* in TO and not known to FROM */
+    uint64_t unknown;     /* of those, such as may have ended in FROM */
     uint64_t differing;   /* in both, and not the same */
     uint64_t compared;    /* in full, byte by byte */
     uint64_t cutoffs, cutoffs_there;
@@ -58,10 +59,11 @@ typedef struct copying {
     cli_progress progress;
     copy_counts n;
     int64_t rate, lanes_n, begun_ms;
-    int64_t next_ms;  /* when the next batch may begin */
-    bool is_first;    /* the pass that counts what was there before */
-    uint64_t at;      /* sessions this pass came to */
-    uint64_t changed; /* of them, those made or brought up to date */
+    int64_t next_ms;   /* when the next batch may begin */
+    bool ends_unknown; /* --end-unknown */
+    bool is_first;     /* the pass that counts what was there before */
+    uint64_t at;       /* sessions this pass came to */
+    uint64_t changed;  /* of them, those made or brought up to date */
 
     copy_item *items; /* COPY_BATCH of them */
     lk_load *loads;

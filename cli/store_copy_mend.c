@@ -86,6 +86,18 @@ static int end_one(copying *k, const lk_session_key *key, lk_reason why)
     return CLI_YES;
 }
 
+/* A session that FROM knows nothing of was made in TO, or FROM has forgotten that it ended. The latter takes
+ * as long as the mark of its end stands, so that it cannot be a young one. */
+static int judge_unknown(copying *k, const copy_item *item)
+{
+    k->n.only_there++;
+    if (item->s.issued_s > lk_now_s(lk_env_system()) - FENCE_S) {
+        return CLI_YES;
+    }
+    k->n.unknown += !k->ends_unknown;
+    return k->ends_unknown ? end_one(k, &item->key, LK_REASON_REVOKED) : CLI_YES;
+}
+
 static int end_batch(copying *k)
 {
     size_t n = k->items_n;
@@ -101,8 +113,8 @@ static int end_batch(copying *k)
             code = end_one(k, &load->key, load->why);
         } else if (load->status == LK_OK && (load->session.flags & LK_SESSION_ENDING) != 0) {
             code = end_one(k, &load->key, LK_REASON_REPLACED);
-        } else {
-            k->n.only_there += load->status == LK_MISS;
+        } else if (load->status == LK_MISS) {
+            code = judge_unknown(k, &k->items[i]);
         }
     }
     return code == CLI_YES ? copy_step(k, n) : code;
@@ -111,7 +123,8 @@ static int end_batch(copying *k)
 static bool add(void *context, const lk_session *s)
 {
     copying *k = context;
-    k->items[k->items_n++].key = s->key;
+    k->items[k->items_n].key = s->key;
+    k->items[k->items_n++].s.issued_s = s->issued_s;
     if (k->items_n == COPY_BATCH) {
         k->code = end_batch(k);
     }

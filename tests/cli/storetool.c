@@ -3,7 +3,7 @@
  * storetool.c - fills and shows stores for the tests of `latchkey store`; a user of liblatchkey like any
  * other.
  *
- *   storetool fill URL N [FIRST]     N sessions of every kind, and a cut-off for every tenth
+ *   storetool fill URL N [FIRST] [old]  N sessions of every kind, and a cut-off for every tenth
  *   storetool dump URL               every session and cut-off as a line, record in hexadecimal; unsorted
  *   storetool end URL PUBLIC_ID      end a session
  *   storetool set URL PUBLIC_ID N V  set field N of a session to the JSON text V
@@ -16,6 +16,7 @@
 
 static const lk_env *env;
 static lk_store *store;
+static int64_t age_s = 2000;
 
 static void must(bool ok, const char *what)
 {
@@ -110,8 +111,8 @@ static void describe(unsigned i, lk_session *s, char rooms[4][64])
     *s = (lk_session){.generation = 1 + i % 3, .revision = 1 + i % 7, .flags = flags[i % 4]};
     must(lk_random(env, s->key.bytes, sizeof s->key.bytes) == LK_OK, "randomness");
     must(lk_random(env, s->proof, sizeof s->proof) == LK_OK, "randomness");
-    s->created_s = now_s - 3000 - i % 500;
-    s->issued_s = now_s - 2000 - i % 500;
+    s->created_s = now_s - age_s - 1000 - i % 500;
+    s->issued_s = now_s - age_s - i % 500;
     s->issued_ms = (uint16_t)(i % 1000);
     s->seen_s = now_s - i % 500;
     s->idle_s = i % 4 == 1 ? 0 : 3600;
@@ -175,6 +176,7 @@ int main(int argc, char **argv)
     must(lk_store_open(env, argv[2], NULL, &store, &note) == LK_OK, note.text);
     const char *what = argv[1];
     if (strcmp(what, "fill") == 0) {
+        age_s = argc > 5 ? 20000 : age_s;
         fill((unsigned)atoi(argv[3]), argc > 4 ? (unsigned)atoi(argv[4]) : 0);
     } else if (strcmp(what, "dump") == 0) {
         dump();

@@ -2,6 +2,7 @@
 """store copy: nothing is lost, nothing revoked comes back, and what was interrupted goes on."""
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import time
@@ -80,6 +81,22 @@ def test_what_the_new_store_went_on_with_is_kept(latchkey, lmdb):
     done = latchkey.run("store", "copy", lmdb("a"), lmdb("b"))
     assert done.returncode == YES and b"5 are in TO alone" in done.stderr
     assert dump(lmdb("b")) == before
+
+
+def test_session_that_the_old_store_has_forgotten_is_told_of_and_ended_when_asked(latchkey, tmp_path, lmdb):
+    fill(lmdb("a"), 20)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    fill(lmdb("b"), 10, 200)
+    shutil.rmtree(tmp_path / "a")
+    fill(lmdb("a"), 1)
+    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
+    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (30, 0, 0)  # all of them are young
+    tool("fill", lmdb("b"), 5, 301, "old")
+    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
+    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (35, 5, 0)
+    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"), "--end-unknown")
+    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (35, 0, 5)
+    assert len(sessions(lmdb("b"))) == 31
 
 
 def test_killed_copy_goes_on_when_it_is_run_again(latchkey, lmdb):
