@@ -57,7 +57,7 @@ LIBRARY_HOMES = [
     (re.compile(r'openssl/|sodium'), {'crypto', 'keyring'}, 'offer what is needed in src/crypto and include that'),
     (re.compile(r'argon2\.h'), {'crypto'}, 'use crypto/password.h'),
     (re.compile(r'sqlite3\.h'), {'sql'}, 'use sql/sql.h'),
-    (re.compile(r'lmdb\.h'), {'store'}, 'use latchkey/store.h'),
+    (re.compile(r'lmdb\.h|hiredis'), {'store'}, 'use latchkey/store.h'),
     (re.compile(r'ngx_'), {'nginx'}, 'the core knows no server: hand the bytes over in nginx/'),
 ]
 
@@ -340,7 +340,9 @@ def every_store_is_registered_tested_and_described(tree: Tree) -> Iterator[Findi
     registered = {m.group(1): line for line, m in lines_matching(code, r'&\s*lk__store_(\w+)')}
     contract = ''.join(tree.text(p) for p in tree.files if p.startswith(os.path.join('tests', 'contract') + os.sep))
     for name, line in registered.items():
-        yield from page_missing(tree, registry, line, f'the store {name}', os.path.join('docs', 'stores', name + '.md'))
+        # redis, redis_sentinel and redis_cluster are one store in three arrangements, with one page.
+        page = os.path.join('docs', 'stores', name.split('_')[0] + '.md')
+        yield from page_missing(tree, registry, line, f'the store {name}', page)
         if not re.search(rf'\b{name}\b', contract):
             yield Finding(registry, line, f'the store {name} is not run by the contract suite',
                           f'add it to tests/contract, which runs the same suite over every store')
