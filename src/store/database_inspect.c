@@ -87,28 +87,25 @@ static const question of_postgres[] = {
      "transactions."},
 };
 
-/* ---- MariaDB ---- */
+/* ---- MariaDB, whose numbers have to be made texts ---- */
+
+#define VARIABLE(name) "CAST(@@global." name " AS CHAR)"
 
 static const question of_mariadb[] = {
     {"role", "SELECT CASE WHEN @@global.read_only THEN 'read-only' ELSE 'primary' END, @@global.read_only",
      LK_FINDING_WARNING, "Nobody can log in or out here: a store needs the primary."},
-    {"isolation", FACT("@@global.tx_isolation"), LK_FINDING_FACT, ""},
-    {"innodb_flush_log_at_trx_commit", BITES_UNLESS("@@global.innodb_flush_log_at_trx_commit", "1"),
+    {"isolation", FACT("@@session.tx_isolation"), LK_FINDING_FACT, ""},
+    {"innodb_flush_log_at_trx_commit", BITES_UNLESS(VARIABLE("innodb_flush_log_at_trx_commit"), "1"),
      LK_FINDING_WARNING,
      "A power loss undoes the logins and logouts of the last second: set innodb_flush_log_at_trx_commit = "
      "1."},
-    {"sync_binlog",
-     "SELECT @@global.sync_binlog, CASE WHEN @@global.log_bin AND @@global.sync_binlog <> 1 THEN 1 ELSE 0 "
-     "END",
+    {"sync_binlog", "SELECT " VARIABLE("sync_binlog") ", @@global.log_bin AND @@global.sync_binlog <> 1",
      LK_FINDING_WARNING, "After a power loss a replica may miss logouts: set sync_binlog = 1."},
-    {"innodb_doublewrite",
-     "SELECT @@global.innodb_doublewrite, CASE WHEN @@global.innodb_doublewrite THEN 0 ELSE 1 END",
-     LK_FINDING_PROBLEM,
+    {"innodb_doublewrite", BITES_UNLESS(VARIABLE("innodb_doublewrite"), "ON"), LK_FINDING_PROBLEM,
      "A power loss may leave torn pages: set innodb_doublewrite = ON, unless the file system rules them "
      "out."},
-    {"innodb_deadlock_detect",
-     "SELECT @@global.innodb_deadlock_detect, CASE WHEN @@global.innodb_deadlock_detect THEN 0 ELSE 1 END",
-     LK_FINDING_WARNING, "Writers that meet wait until their deadline: set innodb_deadlock_detect = ON."},
+    {"innodb_deadlock_detect", BITES_UNLESS(VARIABLE("innodb_deadlock_detect"), "ON"), LK_FINDING_WARNING,
+     "Writers that meet wait until their deadline: set innodb_deadlock_detect = ON."},
     {"sql_mode",
      "SELECT @@session.sql_mode, CASE WHEN @@session.sql_mode LIKE '%STRICT_TRANS_TABLES%' OR"
      " @@session.sql_mode LIKE '%STRICT_ALL_TABLES%' THEN 0 ELSE 1 END",
@@ -116,12 +113,12 @@ static const question of_mariadb[] = {
     {"engine",
      "SELECT COALESCE(MAX(engine), 'none'), COALESCE(MAX(engine <> 'InnoDB'), 1) FROM "
      "information_schema.tables"
-     " WHERE table_schema = DATABASE() AND table_name LIKE 'latchkey\\_%'",
+     " WHERE table_schema = DATABASE() AND table_name LIKE 'latchkey!_%' ESCAPE '!'",
      LK_FINDING_PROBLEM, "A table without transactions loses logouts: ALTER TABLE ... ENGINE = InnoDB."},
-    {"max_connections", FACT("@@global.max_connections"), LK_FINDING_FACT, ""},
+    {"max_connections", FACT(VARIABLE("max_connections")), LK_FINDING_FACT, ""},
     {"size",
-     "SELECT COALESCE(SUM(data_length + index_length), 0), 0 FROM information_schema.tables"
-     " WHERE table_schema = DATABASE() AND table_name LIKE 'latchkey\\_%'",
+     "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS CHAR), 0 FROM information_schema.tables"
+     " WHERE table_schema = DATABASE() AND table_name LIKE 'latchkey!_%' ESCAPE '!'",
      LK_FINDING_FACT, ""},
 };
 
