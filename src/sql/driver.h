@@ -10,6 +10,7 @@
 #define LATCHKEY_SQL_DRIVER_H
 
 #include "sql/sql.h"
+#include <stdatomic.h>
 
 #define LK_SQL_URL_MAX 512
 
@@ -21,6 +22,7 @@ typedef struct lk_sql_target {
     const char *place;          /* in url, behind the ':' of the scheme */
     uint32_t deadline_ms;
     bool must_exist;
+    _Atomic unsigned host; /* of several, the one that worked last */
 } lk_sql_target;
 
 typedef struct lk_sql_driver {
@@ -29,9 +31,11 @@ typedef struct lk_sql_driver {
     bool one_writer;        /* writers wait in line in this process rather than on the database */
 
     lk_status (*check)(const lk_sql_target *to, lk_note *note);
-    lk_status (*connect)(const lk_sql_target *to, int64_t until_ms, void **connection, lk_note *note);
+    lk_status (*connect)(lk_sql_target *to, int64_t until_ms, void **connection, lk_note *note);
+    /* Asked before its statements are finalized: end the connection itself. NULL: nothing to do. */
+    void (*hang_up)(void *connection);
     void (*disconnect)(const lk_sql_target *to, void *connection);
-    void (*deadline)(void *connection, int64_t until_ms);
+    void (*deadline)(void *connection, int64_t until_ms, uint32_t wait_ms);
     /* Is nothing to be expected of the connection any more? NULL: it cannot be lost. */
     bool (*is_lost)(const void *connection);
     /* Asked of one that was idle: is it lost, as far as that can be seen without asking the server? */
@@ -65,5 +69,7 @@ typedef struct lk_sql_driver {
 } lk_sql_driver;
 
 extern const lk_sql_driver lk__sql_sqlite;
+extern const lk_sql_driver lk__sql_postgres;
+extern const lk_sql_driver lk__sql_mariadb;
 
 #endif

@@ -123,6 +123,8 @@ lk_status lk__sql_heard(lk_sql_link *link, lk_status status)
 
 void lk__sql_link_close(lk_sql_link *link)
 {
+    if (link->connection != NULL && link->db->driver->hang_up != NULL)
+        link->db->driver->hang_up(link->connection);
     for (size_t i = 0; i < link->queries_n; i++)
         link->db->driver->finalize(link->queries[i].statement);
     link->queries_n = 0;
@@ -229,7 +231,7 @@ static lk_status borrow(lk_sql *db, bool listener, lk_sql_link **out, lk_note *n
         put_back(db, link);
         return status;
     }
-    db->driver->deadline(link->connection, until_ms);
+    db->driver->deadline(link->connection, until_ms, db->target.deadline_ms);
     *out = link;
     return LK_OK;
 }
@@ -242,7 +244,7 @@ lk_status lk_sql_borrow(lk_sql *db, lk_sql_link **out, lk_note *note)
 void lk_sql_deadline(lk_sql_link *link, uint32_t wait_ms)
 {
     link->until_ms = lk__sql_clock_ms() + wait_ms;
-    link->db->driver->deadline(link->connection, link->until_ms);
+    link->db->driver->deadline(link->connection, link->until_ms, wait_ms);
 }
 
 void lk_sql_give_back(lk_sql_link *link)

@@ -210,14 +210,15 @@ static void sqlite_disconnect(const lk_sql_target *to, void *p)
     lk_free(to->env, c);
 }
 
-static void set_deadline(void *p, int64_t until_ms)
+static void set_deadline(void *p, int64_t until_ms, uint32_t wait_ms)
 {
     connection *c = p;
 
+    (void)wait_ms;
     c->until_ms = until_ms;
 }
 
-static lk_status sqlite_connect(const lk_sql_target *to, int64_t until_ms, void **out, lk_note *note)
+static lk_status sqlite_connect(lk_sql_target *to, int64_t until_ms, void **out, lk_note *note)
 {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     connection *c = NULL;

@@ -5,7 +5,15 @@
 #include "sql/inner.h"
 #include <string.h>
 
-static const lk_sql_driver *const drivers[] = {&lk__sql_sqlite};
+static const lk_sql_driver *const drivers[] = {
+    &lk__sql_sqlite,
+#ifdef LK_WITH_POSTGRES
+    &lk__sql_postgres,
+#endif
+#ifdef LK_WITH_MARIADB
+    &lk__sql_mariadb,
+#endif
+};
 #define DRIVERS (sizeof(drivers) / sizeof(drivers[0]))
 
 static const lk_sql_driver *driver_of(lk_view scheme)

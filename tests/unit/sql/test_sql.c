@@ -77,7 +77,7 @@ static void urls_of_other_forms_are_refused_with_the_form_expected(void **state)
                                       "sqlite:/a\nb",
                                       "sqlite:/a?mode=ro",
                                       "sqlite:/a/",
-                                      "postgres://h/d",
+                                      "mysql://h/d",
                                       "/a.db",
                                       ":/a",
                                       "SQLITE:/a"};
