@@ -87,6 +87,7 @@ typedef struct attempt {
     const lk_question *answer; /* NULL the first time */
     lk_question *question;
     lk_identity *out;
+    int64_t now_s, mono_ms; /* of this check: a clock is asked once */
     bool asks;      /* the question has to be answered first */
     bool view_lags; /* and by the rule nothing may be decided on it */
     bool view_lost; /* it was asked for, and could not be had */
@@ -101,7 +102,7 @@ static void judge_view(attempt *a)
         a->view_lost = a->answer->view != LK_OK;
         return;
     }
-    if (!a->g->store_is_remote || a->rule->lag == LK_LAG_SERVE || lk_guard_view_age_ms(a->g) <= limit_ms)
+    if (!a->g->store_is_remote || a->rule->lag == LK_LAG_SERVE || a->mono_ms - lk__view_ms(a->g) <= limit_ms)
         return;
     a->view_lags = a->rule->lag == LK_LAG_ASK && a->answer == NULL;
     a->view_lost = !a->view_lags;
@@ -196,7 +197,7 @@ static lk_status judge_found(attempt *a, lk_load *load, const uint8_t proof[LK_S
         return LK_STALE;
     lk_session *s = &load->session;
     lk_status status =
-        judge_session(g, s, proof, lk__seen_s(g, s), lk_now_s(g->parts.env), &out->reason);
+        judge_session(g, s, proof, lk__seen_s(g, s), a->now_s, &out->reason);
     return status == LK_OK ? admit(s, out) : status;
 }
 
@@ -217,7 +218,7 @@ static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t
         return LK_MISS;
     lk_session *s = &near.session;
     int64_t seen_s = near.seen_s > s->seen_s ? near.seen_s : s->seen_s;
-    lk_status status = judge_session(g, s, proof, seen_s, lk_now_s(g->parts.env), &a->out->reason);
+    lk_status status = judge_session(g, s, proof, seen_s, a->now_s, &a->out->reason);
     if (status == LK_STALE && a->out->reason == LK_REASON_IDLE)
         return LK_MISS;
     lk_guard_count(g, a->by_stale ? LK_COUNT_STALE_SERVED : LK_COUNT_NEAR_HIT);
@@ -228,11 +229,11 @@ static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t
  * stand in for a while where the operator said so. */
 static lk_status judge_stale(attempt *a, const lk_session_key *key, const uint8_t proof[LK_SESSION_PROOF_LEN])
 {
-    int64_t longest_ms = stale_ms(a), age_ms = lk_guard_view_age_ms(a->g);
+    int64_t longest_ms = stale_ms(a), age_ms = a->mono_ms - lk__view_ms(a->g);
     if (longest_ms == 0 || !a->g->store_is_remote)
         return LK_FAULT;
     /* A copy is as new as the view that did not drop it. */
-    int64_t from_ms = age_ms <= longest_ms ? INT64_MIN : lk__mono_ms(a->g) - longest_ms;
+    int64_t from_ms = age_ms <= longest_ms ? INT64_MIN : a->mono_ms - longest_ms;
     a->by_stale = true;
     lk_status status = judge_near(a, key, proof, from_ms);
     return status == LK_MISS ? LK_FAULT : status;
@@ -248,7 +249,7 @@ static lk_status check_remote_id(attempt *a, const lk_session_key *key,
     if (a->view_lost)
         return judge_stale(a, key, proof);
     if (!answered && !a->view_lags)
-        status = judge_near(a, key, proof, lk__mono_ms(a->g) - a->g->parts.settings->near_life_s * 1000);
+        status = judge_near(a, key, proof, a->mono_ms - a->g->parts.settings->near_life_s * 1000);
     if (status != LK_MISS)
         return status;
     if (answer == NULL) {
@@ -303,7 +304,7 @@ static lk_status prove_token(lk_guard *g, lk_view text, const lk_expect *expect,
     if (claims->kind == LK_KIND_TOKEN)
         return lk_token_check(g->parts.ring, text, expect, scratch, claims, why);
     bool costly = is_costly(text);
-    if (costly && lk__verified_get(g, text, scratch, claims) == LK_OK) {
+    if (costly && lk__verified_get(g, text, expect->now_s, scratch, claims) == LK_OK) {
         lk_guard_count(g, LK_COUNT_TOKEN_REMEMBERED);
         *why = claims->expires_s <= expect->now_s - expect->leeway_s ? LK_REASON_EXPIRED
                                                                      : LK_REASON_NOT_YET_VALID;
@@ -328,7 +329,7 @@ static lk_status trust_view(attempt *a)
     }
     if (!a->view_lost)
         return LK_OK;
-    if (lk_guard_view_age_ms(a->g) > stale_ms(a))
+    if (a->mono_ms - lk__view_ms(a->g) > stale_ms(a))
         return LK_FAULT;
     a->by_stale = true;
     lk_guard_count(a->g, LK_COUNT_STALE_SERVED);
@@ -343,7 +344,7 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     lk_buf scratch = lk_buf_over(memory, sizeof(memory));
     lk_claims claims;
     claims.kind = kind;
-    lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
+    lk_expect expect = lk__expect(g->parts.settings, a->now_s);
     lk_status status = prove_token(g, text, &expect, &scratch, &claims, &out->reason);
     if (status == LK_OK)
         status = trust_view(a);
@@ -443,13 +444,13 @@ static lk_verdict refuse_or_pass(const lk_rule *rule, lk_identity *out)
     return rule->mode == LK_MODE_REQUIRED ? LK_VERDICT_REFUSE : LK_VERDICT_ALLOW;
 }
 
-static lk_verdict decide(lk_guard *g, const lk_rule *rule, lk_status status, lk_identity *out)
+static lk_verdict decide(const lk_rule *rule, lk_status status, int64_t now_s, lk_identity *out)
 {
     switch (status) {
     case LK_OK:
         out->reason = LK_REASON_NONE;
         if (rule->mode == LK_MODE_REQUIRED)
-            out->reason = judge_rule(rule, out, lk_now_s(g->parts.env));
+            out->reason = judge_rule(rule, out, now_s);
         return out->reason == LK_REASON_NONE ? LK_VERDICT_ALLOW : LK_VERDICT_REFUSE;
     case LK_MISS:
         out->reason = LK_REASON_NO_CREDENTIAL;
@@ -494,7 +495,9 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
                  .rule = rule,
                  .answer = answer,
                  .question = question,
-                 .out = out};
+                 .out = out,
+                 .now_s = lk_now_s(g->parts.env),
+                 .mono_ms = g->store_is_remote ? lk__mono_ms(g) : 0};
     lk_status status = LK_OK;
     memset(out, 0, offsetof(lk_identity, public_id));
     out->key = (lk_session_key){{0}};
@@ -511,7 +514,7 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
     }
     if (a.asks)
         return false;
-    out->verdict = decide(g, rule, status, out);
+    out->verdict = decide(rule, status, a.now_s, out);
     count_verdict(g, out);
     return true;
 }

@@ -114,6 +114,8 @@ void lk__near_drop_all(lk_guard *g);
 
 /* ---- view.c: how this node follows the stream of a remote store ---- */
 int64_t lk__mono_ms(const lk_guard *g);
+/* When the view was last of now (monotonic). */
+int64_t lk__view_ms(const lk_guard *g);
 LK_CHECKED lk_status lk__view_open(lk_guard *g);
 void lk__view_stop(lk_guard *g);
 void lk__view_close(lk_guard *g); /* after the last lk__view_follow */
@@ -134,7 +136,8 @@ void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now
 int64_t lk__seen_s(lk_guard *g, const lk_session *s);
 
 /* Verified tokens. get: LK_OK with claims viewing into SCRATCH, or LK_MISS. */
-LK_CHECKED lk_status lk__verified_get(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
+LK_CHECKED lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch,
+                                      lk_claims *out);
 void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims);
 
 /* The key of a session as a key of the table. */

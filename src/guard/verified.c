@@ -40,7 +40,7 @@ static lk_status name_of(const lk_guard *g, lk_view text, uint8_t out[LK_MAC_LEN
     return lk_mac_run(lk_keyring_mac(g->parts.ring, LK_PURPOSE_VERIFIED_TOKEN), parts, 5, out);
 }
 
-lk_status lk__verified_get(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out)
+lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch, lk_claims *out)
 {
     uint8_t name[LK_MAC_LEN], value[VALUE_MAX];
     lk_entry entry;
@@ -48,7 +48,6 @@ lk_status lk__verified_get(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims
     lk_view *texts[TEXTS];
     if (name_of(g, text, name) != LK_OK)
         return LK_MISS;
-    int64_t now_s = lk_now_s(g->parts.env);
     lk_status status =
         lk_table_get(g->parts.table, LK_ENTRY_TOKEN, name, now_s, value, sizeof(value), &entry);
     if (status != LK_OK || entry.len < CHECK_LEN + sizeof(f) ||

@@ -42,12 +42,16 @@ static void raise_to(_Atomic uint64_t *w, uint64_t to)
         continue;
 }
 
+int64_t lk__view_ms(const lk_guard *g)
+{
+    return (int64_t)atomic_load_explicit(word(g, LK_WORD_VIEW_MS), memory_order_acquire);
+}
+
 int64_t lk_guard_view_age_ms(const lk_guard *g)
 {
     if (!g->store_is_remote)
         return 0;
-    int64_t age_ms = lk__mono_ms(g) - (int64_t)atomic_load_explicit(word(g, LK_WORD_VIEW_MS),
-                                                                    memory_order_acquire);
+    int64_t age_ms = lk__mono_ms(g) - lk__view_ms(g);
     return age_ms > 0 ? age_ms : 0;
 }
 
@@ -189,15 +193,17 @@ static void check_clock(lk_guard *g)
     const lk_env *base = lk__clock_base(g->parts.env);
     int64_t best_ms = INT64_MAX, offset_ms = 0;
     for (unsigned i = 0; i < CLOCK_TRIES; i++) {
-        int64_t sent_ms = lk_now_ms(base), begun_ms = lk__mono_ms(g), there_ms;
+        int64_t sent_ms = lk_now_ms(base), there_ms;
         if (lk_store_time_ms(g->parts.store, &there_ms) != LK_OK)
             return;
-        int64_t took_ms = lk__mono_ms(g) - begun_ms;
-        if (took_ms >= best_ms)
+        int64_t took_ms = lk_now_ms(base) - sent_ms;
+        if (took_ms < 0 || took_ms >= best_ms) /* below 0: our own clock was set meanwhile */
             continue;
         best_ms = took_ms;
         offset_ms = there_ms - (sent_ms + took_ms / 2);
     }
+    if (best_ms == INT64_MAX)
+        return;
     /* What is within the error of the measurement is not worth a step of the clock. */
     int64_t change_ms = offset_ms - lk_guard_clock_offset_ms(g);
     if (change_ms > best_ms / 2 + 1 || change_ms < -best_ms / 2 - 1)
