@@ -280,9 +280,10 @@ static lk_status open_mariadb(const lk_env *env, const lk_store_url *url, struct
 
 const lk_store_ops lk__store_sqlite = {MEMBER("sqlite", "sqlite:FILE", "deadline sync"), .open = open_sqlite};
 
-const lk_store_ops lk__store_postgres = {MEMBER("postgres", "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
-                                                "deadline sslmode sslrootcert sslcert sslkey"),
-                                         .open = open_postgres};
+const lk_store_ops lk__store_postgres = {
+    MEMBER("postgres", "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+           "deadline sslmode sslrootcert sslcert sslkey target_session_attrs application_name"),
+    .open = open_postgres};
 
 const lk_store_ops lk__store_mariadb = {
     MEMBER("mariadb", "mariadb://USER:PASSWORD@HOST:PORT/DATABASE", "deadline socket sslmode sslrootcert"),

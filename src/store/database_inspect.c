@@ -50,13 +50,14 @@ static const question of_sqlite[] = {
 #define SETTING(name) "current_setting('" name "')"
 
 static const question of_postgres[] = {
+    /* A standby is no fault: it may be the copy of latchkey_replica. */
     {"role",
      "SELECT CASE WHEN pg_is_in_recovery() THEN 'standby' WHEN "
      "current_setting('default_transaction_read_only') = 'on'"
-     " THEN 'read-only' ELSE 'primary' END, CASE WHEN pg_is_in_recovery() OR"
-     " current_setting('default_transaction_read_only') = 'on' THEN 1 ELSE 0 END",
+     " THEN 'read-only' ELSE 'primary' END, NOT pg_is_in_recovery() AND"
+     " current_setting('default_transaction_read_only') = 'on'",
      LK_FINDING_WARNING,
-     "Nobody can log in or out here: a store needs the primary; a standby is good for latchkey_replica."},
+     "Nobody can log in or out here: set default_transaction_read_only = off for this role."},
     {"isolation", FACT(SETTING("default_transaction_isolation")), LK_FINDING_FACT, ""},
     {"fsync", BITES_UNLESS(SETTING("fsync"), "on"), LK_FINDING_PROBLEM,
      "A power loss may destroy the database: set fsync = on."},
