@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OWN_TABLE_SIZE (8u << 20)
+#define OPEN_TRIES 4
 
 /* Act as the owner of PATH, or of the nearest directory above it that exists. Run by root, the command would
  * else leave files behind that the gateway, which is not root, cannot open. Root's own files stay root's. */
@@ -179,13 +181,25 @@ int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_n
     return cli_fault(c, "store %s: %s", shown, why);
 }
 
+lk_status cli_store_open(const lk_env *env, const char *url, const char *replica, struct lk_table *table,
+                         lk_store **out, lk_note *note)
+{
+    const struct timespec a_moment = {.tv_nsec = 300000000};
+    for (unsigned tries = 1;; tries++) {
+        lk_status status = replica != NULL ? lk_store_open_replicated(env, url, replica, table, out, note)
+                                           : lk_store_open(env, url, table, out, note);
+        if (status != LK_FAULT || strstr(url, "://") == NULL || tries == OPEN_TRIES) {
+            return status;
+        }
+        (void)nanosleep(&a_moment, NULL);
+    }
+}
+
 static lk_status open_one(cli_place *place, const char *replica, lk_note *note)
 {
     lk_cluster_clock_init(&place->clock, lk_env_system(), place->table);
-    const lk_env *env = &place->clock.env;
-    const char *url = place->settings.store;
-    return replica != NULL ? lk_store_open_replicated(env, url, replica, place->table, &place->store, note)
-                           : lk_store_open(env, url, place->table, &place->store, note);
+    return cli_store_open(&place->clock.env, place->settings.store, replica, place->table, &place->store,
+                          note);
 }
 
 /* To end something, read from the replica that the gateway reads from: its table says how far into that one's

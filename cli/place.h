@@ -50,6 +50,11 @@ void cli_path_of_url(const char *url, char out[LK_URL_MAX]);
  */
 int cli_table_open(const cli *c, const lk_settings *settings, bool own_will_do, struct lk_table **out);
 
+/* Open a store as lk_store_open does, or with REPLICA (NULL: none) as lk_store_open_replicated. A server that
+ * does not answer within its deadline is asked again: a person has a second to spare, unlike a request. */
+lk_status cli_store_open(const lk_env *env, const char *url, const char *replica, struct lk_table *table,
+                         lk_store **out, lk_note *note);
+
 /* Say why a store was not opened. CLI_WRONG for what is written wrong (a password too), else CLI_FAULT. */
 int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_note *note);
 

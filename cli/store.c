@@ -93,7 +93,7 @@ lk_status store_try(const cli *c, store_at *at, lk_note *note)
         lk_note_set(note, "its owner is another user");
         return LK_FAULT;
     }
-    return lk_store_open(lk_env_system(), at->url, at->table, &at->store, note);
+    return cli_store_open(lk_env_system(), at->url, NULL, at->table, &at->store, note);
 }
 
 int store_open(const cli *c, store_at *at)

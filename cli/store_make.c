@@ -10,7 +10,7 @@ lk_status store_probe(const char *url, lk_note *note)
 {
     lk_store *store = NULL;
     note->text[0] = '\0';
-    lk_status status = lk_store_open(lk_env_system(), url, NULL, &store, note);
+    lk_status status = cli_store_open(lk_env_system(), url, NULL, NULL, &store, note);
     lk_store_close(store);
     return status;
 }

@@ -50,7 +50,33 @@ static void assert_fine(const choice *all, size_t n)
 static void store_without_a_word_about_sharing_is_whatever_it_is(void **state)
 {
     (void)state;
-    static const choice all[] = {{"memory:", "", "", NULL}, {"lmdb:/x", "", "", NULL}};
+    static const choice all[] = {{"memory:", "", "", NULL},
+                                 {"lmdb:/x", "", "", NULL},
+                                 {"sqlite:/x", "", "", NULL},
+                                 {"postgres://u:geheim@h/db", "", "", NULL},
+                                 {"mariadb://u:geheim@h/db", "", "", NULL},
+                                 {"redis://u:geheim@h/0", "", "", NULL},
+                                 {"redis+sentinel://h,i,j/m", "", "", NULL},
+                                 {"redis+cluster://h,i", "", "", NULL}};
+    assert_fine(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void way_that_the_store_is_is_fine(void **state)
+{
+    (void)state;
+    static const choice all[] = {
+        {"sqlite:/x", "", "database", NULL},
+        {"postgres://h/db", "", "database", NULL},
+        {"mariadb://h/db", "", "database", NULL},
+        {"redis://h", "", "central", NULL},
+        {"redis+sentinel://h,i/m", "", "central", NULL},
+        {"redis+cluster://h,i", "", "central", NULL},
+        {"redis://h", "redis://127.0.0.1", "replication", NULL},
+        {"redis+sentinel://h,i/m", "redis://127.0.0.1", "replication", NULL},
+        {"postgres://u:geheim@h/db", "postgres://u:geheim@127.0.0.1/db", "replication", NULL},
+        {"redis://h", "redis://127.0.0.1", "", NULL},
+        {"redis://h", "redis://127.0.0.1", "central", NULL},
+    };
     assert_fine(all, sizeof(all) / sizeof(all[0]));
 }
 
@@ -61,6 +87,9 @@ static void way_that_the_store_is_not_is_refused_with_the_cure(void **state)
         {"lmdb:/x", "", "database", "sqlite:, postgres:// or mariadb://"},
         {"memory:", "", "central", "redis://, redis+sentinel://"},
         {"lmdb:/x", "", "replication", "latchkey_replica"},
+        {"redis://u:geheim@h", "", "database", "write latchkey_share central"},
+        {"postgres://u:geheim@h/db", "", "central", "write latchkey_share database"},
+        {"redis://u:geheim@h", "", "replication", "name that copy in latchkey_replica"},
     };
     assert_refused(all, sizeof(all) / sizeof(all[0]));
 }
@@ -88,7 +117,22 @@ static void replica_of_a_store_that_has_none_is_refused(void **state)
     (void)state;
     static const choice all[] = {{"lmdb:/x", "lmdb:/y", "", "no full copy"},
                                  {"memory:", "memory:", "", "no full copy"},
+                                 {"sqlite:/x", "sqlite:/y", "replication", "no full copy"},
+                                 {"mariadb://h/db", "mariadb://i/db", "replication", "no full copy"},
+                                 {"redis+cluster://h", "redis://i", "", "no full copy"},
                                  {"lmdb:/x", "what", "", "latchkey_replica: "}};
+    assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+static void replica_that_is_no_copy_of_the_store_is_refused(void **state)
+{
+    (void)state;
+    static const choice all[] = {
+        {"redis://u:geheim@h", "postgres://u:geheim@h/db", "", "URL of redis://"},
+        {"postgres://h/db", "redis://h", "replication", "URL of postgres://"},
+        {"redis+sentinel://h,i/m", "redis+sentinel://h,i/m", "", "URL of redis://"},
+        {"redis://u:geheim@h", "redis://u:geheim@h", "replication", "latchkey_store itself"},
+    };
     assert_refused(all, sizeof(all) / sizeof(all[0]));
 }
 
@@ -96,10 +140,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(store_without_a_word_about_sharing_is_whatever_it_is),
+        cmocka_unit_test(way_that_the_store_is_is_fine),
         cmocka_unit_test(way_that_the_store_is_not_is_refused_with_the_cure),
         cmocka_unit_test(way_of_a_later_version_says_what_to_write_instead),
         cmocka_unit_test(word_that_is_no_way_is_refused_with_those_there_are),
         cmocka_unit_test(replica_of_a_store_that_has_none_is_refused),
+        cmocka_unit_test(replica_that_is_no_copy_of_the_store_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
