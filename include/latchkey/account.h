@@ -16,12 +16,18 @@ extern "C" {
 
 typedef struct lk_accounts lk_accounts;
 
-/* Open settings->accounts ("sqlite:/path"), make or migrate the schema. Open after fork; safe from several
- * threads. LK_OK; LK_REFUSED (bad URL); LK_STALE (newer schema than this program); LK_FAULT. Keeps ENV,
- * SETTINGS and RING. */
+/* Open settings->accounts ("sqlite:/path", "postgres://...", "mariadb://..."). The tables of SQLite are made
+ * or brought up to date; those of a server must be there (lk_accounts_setup). Open after fork; safe from
+ * several threads. LK_OK; LK_REFUSED (bad URL, wrong password, no such database); LK_MISS (no tables on the
+ * server yet); LK_STALE (tables of a newer program, or of an older one that must be upgraded); LK_FAULT. The
+ * note says what to do. Keeps ENV, SETTINGS and RING. */
 LK_CHECKED lk_status lk_accounts_open(const lk_env *env, const lk_settings *settings, const lk_keyring *ring,
                                       lk_accounts **out, lk_note *note);
 LK_CHECKED lk_status lk_accounts_url_check(const char *url, lk_note *note);
+/* Make the tables of the accounts database URL; with UPGRADE, bring older ones to the present format. Doing
+ * it twice does no harm. Needs the right to make tables, which the gateway does not. LK_OK; LK_REFUSED (as
+ * lk_accounts_open); LK_STALE (newer than this program, or older and UPGRADE was not asked for); LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_setup(const lk_env *env, const char *url, bool upgrade, lk_note *note);
 void lk_accounts_close(lk_accounts *a);
 
 typedef enum lk_user_state { LK_USER_ENABLED, LK_USER_DISABLED } lk_user_state;

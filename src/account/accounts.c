@@ -32,9 +32,11 @@ static lk_status ready(lk_accounts *a, const char *url, lk_note *note)
     if (status == LK_OK)
         status = lk_sql_open(a->env, url, NULL, &a->sql, note);
     if (status == LK_OK)
-        status = lk__schema_migrate(a->sql, note);
-    if (status == LK_OK)
+        status = lk__schema_ready(a->sql, note);
+    if (status == LK_OK) {
+        a->text = lk__account_text_of(lk_sql_dialect_of(a->sql));
         status = nobody_make(a, note);
+    }
     return status == LK_FULL ? LK_FAULT : status;
 }
 
@@ -68,6 +70,17 @@ lk_status lk_accounts_open(const lk_env *env, const lk_settings *settings, const
     else
         lk_accounts_close(a);
     return status;
+}
+
+lk_status lk_accounts_setup(const lk_env *env, const char *url, bool upgrade, lk_note *note)
+{
+    lk_sql *sql = NULL;
+    lk_status status = lk_sql_open(env, url, NULL, &sql, note);
+
+    if (status == LK_OK)
+        status = lk__schema_make(sql, upgrade, note);
+    lk_sql_close(sql);
+    return status == LK_FULL ? LK_FAULT : status;
 }
 
 void lk_accounts_close(lk_accounts *a)

@@ -13,6 +13,7 @@
 
 #define LK_NAME_FOLDED_MAX (4 * LK_USER_NAME_MAX) /* folding makes three letters of one at the most */
 #define LK_DICTIONARY "/var/cache/cracklib/cracklib_dict"
+#define LK_ACCOUNT_ID_LEN 16 /* base64url characters of an id that is made here */
 #define LK_STRIPES 64
 
 struct lk_accounts {
@@ -20,6 +21,7 @@ struct lk_accounts {
     const lk_settings *settings;
     const struct lk_mac *mac; /* LK_PURPOSE_THROTTLE */
     lk_sql *sql;
+    const struct lk__account_text *text; /* of its dialect */
     lk_password_cost cost;
     const char *dictionary;  /* LK_DICTIONARY; a test may point it elsewhere before other threads start */
     char nobody[LK_PHC_MAX]; /* the hash that is checked where there is no user: nobody has its password */
@@ -31,14 +33,45 @@ struct lk_accounts {
 /* ---- schema.c ---- */
 
 /* The newest schema this program knows. */
-#define LK_SCHEMA_VERSION 2
-/* Bring the schema to LK_SCHEMA_VERSION. LK_OK; LK_STALE when it is newer; LK_FULL; LK_FAULT. */
-LK_CHECKED lk_status lk__schema_migrate(lk_sql *sql, lk_note *note);
+#define LK_SCHEMA_VERSION 3
+/* Make the tables; with UPGRADE, or on SQLite, bring older ones to LK_SCHEMA_VERSION. LK_OK; LK_STALE when
+ * they are newer, or older without UPGRADE; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk__schema_make(lk_sql *sql, bool upgrade, lk_note *note);
+/* Are the tables as this program needs them? SQLite's are made so. LK_OK; LK_MISS there are none; LK_STALE;
+ * LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk__schema_ready(lk_sql *sql, lk_note *note);
+
+/* ---- text.c ---- */
+
+typedef struct lk__account_text {
+    const char
+        *counter;     /* key: the counter of that key, made if it was not there, locked: failures, ends_s */
+    const char *know; /* account, address, until */
+    const char *old_counters;  /* now, limit: keys of counters whose time is over, locked */
+    const char *old_addresses; /* now, limit: account, address, locked */
+} lk__account_text;
+
+const lk__account_text *lk__account_text_of(lk_sql_dialect dialect);
+
+/* ---- write.c ---- */
+
+/* A change: all of it inside LINK's transaction, which is committed when it answers LK_OK and rolled back
+ * otherwise. It may be run more than once, so it sets its results anew each time. LK_FAULT is for what the
+ * database did. */
+typedef lk_status (*lk__account_work)(lk_sql_link *link, void *argument);
+
+/* What WORK answers; LK_FAULT when the database failed, with the reason in the note. */
+LK_CHECKED lk_status lk__account_write(lk_accounts *a, lk_sql_durability durability, lk__account_work work,
+                                       void *argument, lk_note *note);
 
 /* ---- name.c ---- */
 
 /* What makes two names one: NFKC and case folding. NAME must be normalised. LK_OK; LK_REFUSED. */
 LK_CHECKED lk_status lk__name_fold(lk_view name, lk_buf *out);
+/* Can TEXT be kept by every dialect: UTF-8 without NUL? What cannot is in no row. */
+bool lk__is_text(lk_view text);
+/* Does ID look like the id of a user? */
+bool lk__is_id(lk_view id);
 /* LK_OK; LK_REFUSED with the rule. */
 LK_CHECKED lk_status lk__realm_check(lk_view realm, lk_note *note);
 /* Words with one space between them, each once. LK_OK; LK_REFUSED with the rule. */

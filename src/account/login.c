@@ -41,8 +41,12 @@ static lk_status user_read(lk_sql_link *link, lk_view realm, lk_view folded, fou
 {
     lk_sql_query *q = NULL;
     lk_buf phc = lk_buf_over(out->phc, sizeof(out->phc));
-    lk_status status =
-        lk_sql_ask(link, "SELECT " LK_USER_COLUMNS ", phc FROM users WHERE realm = ? AND folded = ?",
+    lk_status status;
+
+    if (!lk__is_text(folded) || lk__realm_check(realm, NULL) != LK_OK)
+        return LK_MISS;
+    status =
+        lk_sql_ask(link, "SELECT " LK_USER_COLUMNS ", phc FROM latchkey_user WHERE realm = ? AND folded = ?",
                    LK_SQL_VALUES(lk_sql_of_text(realm), lk_sql_of_text(folded)), &q);
 
     if (status != LK_OK)
@@ -58,32 +62,27 @@ static lk_status user_read(lk_sql_link *link, lk_view realm, lk_view folded, fou
     return status;
 }
 
-/* Count the attempt and read the user. LK_OK (there, or not there: then phc is nobody's), LK_FULL, LK_FAULT.
- */
-static lk_status enter(lk_accounts *a, lk_view realm, lk_view folded, lk__attempt *attempt, found *who,
-                       int64_t *retry_after_s)
-{
-    lk_sql_link *link = NULL;
-    lk_status status = lk_sql_borrow(a->sql, &link, NULL);
+typedef struct entry {
+    const lk_accounts *accounts;
+    lk_view realm, folded;
+    lk__attempt *attempt;
+    found *who;
+    int64_t *retry_after_s;
+} entry;
 
-    if (status != LK_OK || lk_sql_begin(link, LK_SQL_RELAXED) != LK_OK) {
-        lk_sql_give_back(link);
-        return LK_FAULT;
-    }
-    status = lk__throttle_enter(a, link, attempt, retry_after_s);
+static lk_status enter_work(lk_sql_link *link, void *argument)
+{
+    const entry *e = argument;
+    lk_status status = lk__throttle_enter(e->accounts, link, e->attempt, e->retry_after_s);
+
     if (status != LK_OK)
-        goto out;
-    status = user_read(link, realm, folded, who);
-    if (status == LK_MISS) {
-        memset(who, 0, sizeof(*who));
-        memcpy(who->phc, a->nobody, sizeof(who->phc));
-        status = LK_OK;
-    }
-    if (status != LK_OK || lk_sql_commit(link) != LK_OK)
-        status = LK_FAULT;
-out:
-    lk_sql_give_back(link);
-    return status;
+        return status;
+    status = user_read(link, e->realm, e->folded, e->who);
+    if (status != LK_MISS)
+        return status == LK_OK ? LK_OK : LK_FAULT;
+    memset(e->who, 0, sizeof(*e->who));
+    memcpy(e->who->phc, e->accounts->nobody, sizeof(e->who->phc));
+    return LK_OK;
 }
 
 /* A password that was right under a lower cost is hashed anew. When there is no memory for it, the old hash
@@ -94,48 +93,57 @@ static void rehash(lk_accounts *a, lk_view password, const char *old, char fresh
         memcpy(fresh, old, LK_PHC_MAX);
 }
 
+typedef struct admission {
+    const lk_accounts *accounts;
+    const lk__attempt *attempt;
+    const found *who;
+    const char *fresh;
+} admission;
+
 /* Write the success down: the user must still be there, enabled and with the hash that was checked, or a
  * password that was changed meanwhile would let its old one in once more. */
+static lk_status admit_work(lk_sql_link *link, void *argument)
+{
+    static const char text[] =
+        "UPDATE latchkey_user SET login_s = ?, phc = ? WHERE id = ? AND phc = ? AND state = ?";
+    const admission *a = argument;
+    uint64_t changed = 0;
+    lk_status status =
+        lk_sql_do(link, text,
+                  LK_SQL_VALUES(lk_sql_of_i64(a->who->user.login_s), lk_sql_of_text(lk_view_of(a->fresh)),
+                                lk_sql_of_text(lk_view_of(a->who->user.id)),
+                                lk_sql_of_text(lk_view_of(a->who->phc)), lk_sql_of_i64(LK_USER_ENABLED)),
+                  &changed);
+
+    if (status == LK_OK && changed == 0)
+        return LK_REFUSED;
+    if (status == LK_OK)
+        status = lk__throttle_succeed(a->accounts, link, a->attempt);
+    return status == LK_OK ? LK_OK : LK_FAULT;
+}
+
 static lk_status admit(lk_accounts *a, const lk__attempt *attempt, found *who, const char *fresh)
 {
-    lk_sql_link *link = NULL;
-    uint64_t changed = 0;
-    lk_status status = lk_sql_borrow(a->sql, &link, NULL);
+    admission written = {a, attempt, who, fresh};
 
     who->user.login_s = lk_now_s(a->env);
-    if (status == LK_OK)
-        status = lk_sql_begin(link, LK_SQL_RELAXED);
-    if (status == LK_OK)
-        status =
-            lk_sql_do(link, "UPDATE users SET login_s = ?, phc = ? WHERE id = ? AND phc = ? AND state = ?",
-                      LK_SQL_VALUES(lk_sql_of_i64(who->user.login_s), lk_sql_of_text(lk_view_of(fresh)),
-                                    lk_sql_of_text(lk_view_of(who->user.id)),
-                                    lk_sql_of_text(lk_view_of(who->phc)), lk_sql_of_i64(LK_USER_ENABLED)),
-                      &changed);
-    if (status == LK_OK && changed > 0)
-        status = lk__throttle_succeed(a, link, attempt);
-    if (status == LK_OK && changed > 0)
-        status = lk_sql_commit(link);
-    lk_sql_give_back(link);
-    if (status != LK_OK)
-        return LK_FAULT;
-    return changed > 0 ? LK_OK : LK_REFUSED;
+    return lk__account_write(a, LK_SQL_RELAXED, admit_work, &written, NULL);
+}
+
+static lk_status forget_work(lk_sql_link *link, void *argument)
+{
+    return lk__throttle_give_back(link, argument) == LK_OK ? LK_OK : LK_FAULT;
 }
 
 /* The hash could not be computed: that was no guess. If this cannot be written either, it stays counted. */
-static void forget(lk_accounts *a, const lk__attempt *attempt)
+static void forget(lk_accounts *a, lk__attempt *attempt)
 {
-    lk_sql_link *link = NULL;
+    lk_status ignored = lk__account_write(a, LK_SQL_RELAXED, forget_work, attempt, NULL);
 
-    if (lk_sql_borrow(a->sql, &link, NULL) != LK_OK)
-        return;
-    if (lk_sql_begin(link, LK_SQL_RELAXED) == LK_OK && lk__throttle_give_back(link, attempt) == LK_OK &&
-        lk_sql_commit(link) != LK_OK)
-        lk_sql_rollback(link);
-    lk_sql_give_back(link);
+    (void)ignored;
 }
 
-static lk_status check(lk_accounts *a, const lk__attempt *attempt, found *who, lk_view password)
+static lk_status check(lk_accounts *a, lk__attempt *attempt, found *who, lk_view password)
 {
     char fresh[LK_PHC_MAX];
     lk_status status = lk_password_verify(password, lk_view_of(who->phc), a->cost);
@@ -169,13 +177,14 @@ static lk_status attempt_login(lk_accounts *a, lk_view realm, lk_view name, lk_v
     lk__attempt attempt = {0};
     found who = {0};
     lk_status status = fold_or_keep(name, &folded);
+    entry into = {a, realm, lk_buf_view(&folded), &attempt, &who, retry_after_s};
 
     if (status == LK_OK)
         status = lk__throttle_name(a, realm, lk_buf_view(&folded), address, &attempt);
     if (status != LK_OK)
         return LK_FAULT;
     pthread_mutex_lock(stripe_of(a, &attempt));
-    status = enter(a, realm, lk_buf_view(&folded), &attempt, &who, retry_after_s);
+    status = lk__account_write(a, LK_SQL_RELAXED, enter_work, &into, NULL);
     if (status == LK_OK)
         status = check(a, &attempt, &who, password);
     pthread_mutex_unlock(stripe_of(a, &attempt));

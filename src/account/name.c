@@ -105,6 +105,22 @@ lk_status lk__name_fold(lk_view name, lk_buf *out)
     return status == LK_OK ? fold_once(lk_buf_view(&once), out) : status;
 }
 
+bool lk__is_text(lk_view text)
+{
+    return lk_view_find(text, 0) == text.len && (text.len == 0 || u8_check(text.p, text.len) == NULL);
+}
+
+bool lk__is_id(lk_view id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        uint8_t c = id.p[i], small = c | 0x20;
+
+        if (!(small >= 'a' && small <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return false;
+    }
+    return id.len == LK_ACCOUNT_ID_LEN;
+}
+
 lk_status lk__realm_check(lk_view realm, lk_note *note)
 {
     if (realm.len > LK_REALM_MAX)

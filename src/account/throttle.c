@@ -90,11 +90,11 @@ static lk_sql_value key_of_counter(const lk__attempt *attempt, int which)
 static lk_status is_known(lk_sql_link *link, const lk__attempt *attempt, int64_t now_s, bool *known)
 {
     lk_sql_query *q = NULL;
-    lk_status status =
-        lk_sql_ask(link, "SELECT 1 FROM known_addresses WHERE account = ? AND address = ? AND until_s > ?",
-                   LK_SQL_VALUES(key_of_counter(attempt, LK_THROTTLE_ACCOUNT),
-                                 key_of_counter(attempt, LK_THROTTLE_ADDRESS), lk_sql_of_i64(now_s)),
-                   &q);
+    lk_status status = lk_sql_ask(
+        link, "SELECT 1 FROM latchkey_known_address WHERE account = ? AND address = ? AND until_s > ?",
+        LK_SQL_VALUES(key_of_counter(attempt, LK_THROTTLE_ACCOUNT),
+                      key_of_counter(attempt, LK_THROTTLE_ADDRESS), lk_sql_of_i64(now_s)),
+        &q);
 
     *known = false;
     if (status != LK_OK)
@@ -106,27 +106,21 @@ static lk_status is_known(lk_sql_link *link, const lk__attempt *attempt, int64_t
 }
 
 /* Remember the address, and of each account the newest KNOWN_MAX: who logs in to an own account from address
- * after address must not fill the disk. */
-static lk_status known_add(lk_sql_link *link, const lk__attempt *attempt, int64_t now_s)
+ * after address must not fill the disk. (The inner SELECT is one more for MariaDB, which allows LIMIT only
+ * there.) */
+static lk_status known_add(const lk_accounts *a, lk_sql_link *link, const lk__attempt *attempt, int64_t now_s)
 {
+    static const char trim[] =
+        "DELETE FROM latchkey_known_address WHERE account = ? AND address NOT IN (SELECT address FROM "
+        "(SELECT address "
+        "FROM latchkey_known_address WHERE account = ? ORDER BY until_s DESC LIMIT ?) AS newest)";
     lk_sql_value account = key_of_counter(attempt, LK_THROTTLE_ACCOUNT);
     lk_sql_value address = key_of_counter(attempt, LK_THROTTLE_ADDRESS);
-    lk_status status = lk_sql_do(link, "DELETE FROM known_addresses WHERE account = ? AND address = ?",
-                                 LK_SQL_VALUES(account, address), NULL);
+    lk_status status =
+        lk_sql_do(link, a->text->know, LK_SQL_VALUES(account, address, lk_sql_of_i64(now_s + KNOWN_S)), NULL);
 
     if (status == LK_OK)
-        status = lk_sql_do(link, "INSERT INTO known_addresses (account, address, until_s) VALUES (?, ?, ?)",
-                           LK_SQL_VALUES(account, address, lk_sql_of_i64(now_s + KNOWN_S)), NULL);
-    if (status == LK_OK)
-        status = lk_sql_do(link,
-                           "DELETE FROM known_addresses WHERE account = ? AND address NOT IN (SELECT address "
-                           "FROM known_addresses WHERE account = ? ORDER BY until_s DESC LIMIT ?)",
-                           LK_SQL_VALUES(account, account, lk_sql_of_i64(KNOWN_MAX)), NULL);
-    if (status == LK_OK)
-        status = lk_sql_do(link,
-                           "DELETE FROM known_addresses WHERE (account, address) IN (SELECT account, address "
-                           "FROM known_addresses WHERE until_s <= ? LIMIT ?)",
-                           LK_SQL_VALUES(lk_sql_of_i64(now_s), lk_sql_of_i64(SWEEP_ROWS)), NULL);
+        status = lk_sql_do(link, trim, LK_SQL_VALUES(account, account, lk_sql_of_i64(KNOWN_MAX)), NULL);
     return status;
 }
 
@@ -143,12 +137,11 @@ static counter counter_of(const lk_settings *s, int which, bool known)
 
 /* What is counted now. A window that ends later than a whole window from now was written by a clock that was
  * ahead: it is cut, so that setting a clock right locks nobody out for longer than a window. */
-static lk_status counter_read(lk_sql_link *link, lk_sql_value key, int64_t now_s, int64_t window_s,
-                              int64_t *failures, int64_t *ends_s)
+static lk_status counter_read(const lk_accounts *a, lk_sql_link *link, lk_sql_value key, int64_t now_s,
+                              int64_t window_s, int64_t *failures, int64_t *ends_s)
 {
     lk_sql_query *q = NULL;
-    lk_status status =
-        lk_sql_ask(link, "SELECT failures, ends_s FROM throttle WHERE key = ?", LK_SQL_VALUES(key), &q);
+    lk_status status = lk_sql_ask(link, a->text->counter, LK_SQL_VALUES(key), &q);
 
     *failures = 0;
     *ends_s = now_s + window_s;
@@ -160,28 +153,73 @@ static lk_status counter_read(lk_sql_link *link, lk_sql_value key, int64_t now_s
         *ends_s = lk_sql_i64(q, 1) < *ends_s ? lk_sql_i64(q, 1) : *ends_s;
     }
     lk_sql_reset(q);
-    return status == LK_MISS ? LK_OK : status;
+    return status;
 }
 
 static lk_status counter_write(lk_sql_link *link, lk_sql_value key, int64_t failures, int64_t ends_s)
 {
-    uint64_t changed = 0;
-    lk_status status =
-        lk_sql_do(link, "UPDATE throttle SET failures = ?, ends_s = ? WHERE key = ?",
-                  LK_SQL_VALUES(lk_sql_of_i64(failures), lk_sql_of_i64(ends_s), key), &changed);
+    return lk_sql_do(link, "UPDATE latchkey_throttle SET failures = ?, ends_s = ? WHERE \"key\" = ?",
+                     LK_SQL_VALUES(lk_sql_of_i64(failures), lk_sql_of_i64(ends_s), key), NULL);
+}
 
-    if (status == LK_OK && changed == 0)
-        status = lk_sql_do(link, "INSERT INTO throttle (failures, ends_s, key) VALUES (?, ?, ?)",
-                           LK_SQL_VALUES(lk_sql_of_i64(failures), lk_sql_of_i64(ends_s), key), NULL);
+/* ---- what is over ---- */
+
+typedef struct old_rows {
+    uint8_t keys[SWEEP_ROWS][2][LK_MAC_LEN];
+    size_t n;
+} old_rows;
+
+/* The keys that TEXT finds, of one column or two. */
+static lk_status old_read(lk_sql_link *link, const char *text, int columns, int64_t now_s, old_rows *out)
+{
+    lk_sql_query *q = NULL;
+    lk_status status =
+        lk_sql_ask(link, text, LK_SQL_VALUES(lk_sql_of_i64(now_s), lk_sql_of_i64(SWEEP_ROWS)), &q);
+
+    out->n = 0;
+    if (status != LK_OK)
+        return status;
+    while (out->n < SWEEP_ROWS && (status = lk_sql_step(q)) == LK_OK) {
+        for (int i = 0; i < columns && status == LK_OK; i++) {
+            lk_view key = lk_sql_bytes(q, i);
+
+            status = key.len == LK_MAC_LEN ? LK_OK : LK_FAULT;
+            if (status == LK_OK)
+                memcpy(out->keys[out->n][i], key.p, LK_MAC_LEN);
+        }
+        if (status != LK_OK)
+            break;
+        out->n++;
+    }
+    lk_sql_reset(q);
+    return status == LK_MISS ? LK_OK : status;
+}
+
+static lk_status sweep(const lk_accounts *a, lk_sql_link *link, int64_t now_s)
+{
+    old_rows old;
+    lk_status status = old_read(link, a->text->old_counters, 1, now_s, &old);
+
+    for (size_t i = 0; i < old.n && status == LK_OK; i++)
+        status = lk_sql_do(link, "DELETE FROM latchkey_throttle WHERE \"key\" = ?",
+                           LK_SQL_VALUES(lk_sql_of_bytes(lk_view_make(old.keys[i][0], LK_MAC_LEN))), NULL);
     return status;
 }
 
-static lk_status sweep(lk_sql_link *link, int64_t now_s)
+static lk_status sweep_known(const lk_accounts *a, lk_sql_link *link, int64_t now_s)
 {
-    return lk_sql_do(link,
-                     "DELETE FROM throttle WHERE key IN (SELECT key FROM throttle WHERE ends_s <= ? LIMIT ?)",
-                     LK_SQL_VALUES(lk_sql_of_i64(now_s), lk_sql_of_i64(SWEEP_ROWS)), NULL);
+    old_rows old;
+    lk_status status = old_read(link, a->text->old_addresses, 2, now_s, &old);
+
+    for (size_t i = 0; i < old.n && status == LK_OK; i++)
+        status = lk_sql_do(link, "DELETE FROM latchkey_known_address WHERE account = ? AND address = ?",
+                           LK_SQL_VALUES(lk_sql_of_bytes(lk_view_make(old.keys[i][0], LK_MAC_LEN)),
+                                         lk_sql_of_bytes(lk_view_make(old.keys[i][1], LK_MAC_LEN))),
+                           NULL);
+    return status;
 }
+
+/* ---- an attempt ---- */
 
 lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attempt *attempt,
                              int64_t *retry_after_s)
@@ -194,7 +232,7 @@ lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attemp
     for (int i = 0; status == LK_OK && i < LK_THROTTLE_COUNT; i++) {
         counter c = counter_of(a->settings, i, known);
 
-        status = counter_read(link, key_of_counter(attempt, i), now_s, c.window_s, &failures[i],
+        status = counter_read(a, link, key_of_counter(attempt, i), now_s, c.window_s, &failures[i],
                               &attempt->ends_s[i]);
         if (status == LK_OK && (uint64_t)failures[i] >= c.bound &&
             attempt->ends_s[i] - now_s > *retry_after_s)
@@ -205,7 +243,7 @@ lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attemp
     for (int i = 0; status == LK_OK && i < LK_THROTTLE_COUNT; i++)
         status = counter_write(link, key_of_counter(attempt, i), failures[i] + 1, attempt->ends_s[i]);
     if (status == LK_OK)
-        status = sweep(link, now_s);
+        status = sweep(a, link, now_s);
     return status == LK_OK ? LK_OK
                            : LK_FAULT; /* a full disk too: what cannot be counted is not let through */
 }
@@ -213,9 +251,11 @@ lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attemp
 /* The end of the window names it: what began since is another window, and nothing is taken from that. */
 static lk_status take_one(lk_sql_link *link, const lk__attempt *attempt, int which)
 {
-    return lk_sql_do(
-        link, "UPDATE throttle SET failures = failures - 1 WHERE key = ? AND ends_s = ? AND failures > 0",
-        LK_SQL_VALUES(key_of_counter(attempt, which), lk_sql_of_i64(attempt->ends_s[which])), NULL);
+    return lk_sql_do(link,
+                     "UPDATE latchkey_throttle SET failures = failures - 1 WHERE \"key\" = ? AND ends_s = ? "
+                     "AND failures > 0",
+                     LK_SQL_VALUES(key_of_counter(attempt, which), lk_sql_of_i64(attempt->ends_s[which])),
+                     NULL);
 }
 
 lk_status lk__throttle_give_back(lk_sql_link *link, const lk__attempt *attempt)
@@ -234,7 +274,9 @@ lk_status lk__throttle_succeed(const lk_accounts *a, lk_sql_link *link, const lk
     lk_status status = lk__throttle_give_back(link, attempt);
 
     if (status == LK_OK)
-        status = lk_sql_do(link, "DELETE FROM throttle WHERE key = ?",
+        status = lk_sql_do(link, "DELETE FROM latchkey_throttle WHERE \"key\" = ?",
                            LK_SQL_VALUES(key_of_counter(attempt, LK_THROTTLE_PAIR)), NULL);
-    return status == LK_OK ? known_add(link, attempt, lk_now_s(a->env)) : status;
+    if (status == LK_OK)
+        status = known_add(a, link, attempt, lk_now_s(a->env));
+    return status == LK_OK ? sweep_known(a, link, lk_now_s(a->env)) : status;
 }

@@ -52,15 +52,20 @@ static lk_status find_one(lk_sql_link *link, const char *text, const lk_sql_valu
     return status;
 }
 
+/* What can be no realm or no id is in no row; not every dialect takes it even as a question. */
 static lk_status find_by_name(lk_sql_link *link, lk_view realm, lk_view folded, lk_user *out)
 {
-    return find_one(link, "SELECT " LK_USER_COLUMNS " FROM users WHERE realm = ? AND folded = ?",
+    if (lk__realm_check(realm, NULL) != LK_OK)
+        return LK_MISS;
+    return find_one(link, "SELECT " LK_USER_COLUMNS " FROM latchkey_user WHERE realm = ? AND folded = ?",
                     LK_SQL_VALUES(lk_sql_of_text(realm), lk_sql_of_text(folded)), out);
 }
 
 static lk_status find_by_id(lk_sql_link *link, lk_view id, lk_user *out)
 {
-    return find_one(link, "SELECT " LK_USER_COLUMNS " FROM users WHERE id = ?",
+    if (!lk__is_id(id))
+        return LK_MISS;
+    return find_one(link, "SELECT " LK_USER_COLUMNS " FROM latchkey_user WHERE id = ?",
                     LK_SQL_VALUES(lk_sql_of_text(id)), out);
 }
 
@@ -106,8 +111,8 @@ lk_status lk_accounts_find(lk_accounts *a, lk_view realm, lk_view name_or_id, lk
     status = lk_sql_borrow(a->sql, &link, NULL);
     if (status == LK_OK)
         status = find_by_name(link, realm, lk_buf_view(&folded), out);
-    if (status == LK_MISS)
-        status = find_one(link, "SELECT " LK_USER_COLUMNS " FROM users WHERE realm = ? AND id = ?",
+    if (status == LK_MISS && lk__is_id(name_or_id) && lk__realm_check(realm, NULL) == LK_OK)
+        status = find_one(link, "SELECT " LK_USER_COLUMNS " FROM latchkey_user WHERE realm = ? AND id = ?",
                           LK_SQL_VALUES(lk_sql_of_text(realm), lk_sql_of_text(name_or_id)), out);
     lk_sql_give_back(link);
     return looked_up(status, out);
@@ -125,13 +130,14 @@ typedef struct page {
 static lk_status page_read(lk_sql_link *link, lk_view realm, page *p)
 {
     lk_sql_query *q = NULL;
-    lk_status status = lk_sql_ask(
-        link,
-        "SELECT " LK_USER_COLUMNS ", folded FROM users WHERE realm = ? AND folded > ? ORDER BY folded "
-        "LIMIT ?",
-        LK_SQL_VALUES(lk_sql_of_text(realm), lk_sql_of_text(lk_view_make(p->after, p->after_len)),
-                      lk_sql_of_i64(PAGE)),
-        &q);
+    lk_status status =
+        lk_sql_ask(link,
+                   "SELECT " LK_USER_COLUMNS
+                   ", folded FROM latchkey_user WHERE realm = ? AND folded > ? ORDER BY folded "
+                   "LIMIT ?",
+                   LK_SQL_VALUES(lk_sql_of_text(realm), lk_sql_of_text(lk_view_make(p->after, p->after_len)),
+                                 lk_sql_of_i64(PAGE)),
+                   &q);
 
     p->n = 0;
     if (status != LK_OK)
@@ -153,7 +159,7 @@ static lk_status page_read(lk_sql_link *link, lk_view realm, page *p)
 lk_status lk_accounts_list(lk_accounts *a, lk_view realm, lk_user_each each, void *context)
 {
     page *p = lk_alloc(a->env, sizeof(*p));
-    bool more = true;
+    bool more = lk__realm_check(realm, NULL) == LK_OK;
     lk_status status = p == NULL ? LK_FAULT : LK_OK;
 
     while (status == LK_OK && more) {
@@ -260,39 +266,35 @@ static lk_status name_free(lk_sql_link *link, const candidate *c, lk_note *note)
 
 static lk_status insert(lk_sql_link *link, const candidate *c)
 {
-    return lk_sql_do(link,
-                     "INSERT INTO users (id, realm, folded, name, phc, roles, state, created_s, changed_s, "
-                     "login_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-                     LK_SQL_VALUES(lk_sql_of_text(lk_view_of(c->user.id)),
-                                   lk_sql_of_text(lk_view_of(c->user.realm)), lk_sql_of_text(c->folded),
-                                   lk_sql_of_text(lk_view_of(c->user.name)),
-                                   lk_sql_of_text(lk_view_of(c->phc)),
-                                   lk_sql_of_text(lk_view_of(c->user.roles)), lk_sql_of_i64(c->user.state),
-                                   lk_sql_of_i64(c->user.created_s), lk_sql_of_i64(c->user.changed_s)),
-                     NULL);
+    return lk_sql_do(
+        link,
+        "INSERT INTO latchkey_user (id, realm, folded, name, phc, roles, state, created_s, changed_s, "
+        "login_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        LK_SQL_VALUES(lk_sql_of_text(lk_view_of(c->user.id)), lk_sql_of_text(lk_view_of(c->user.realm)),
+                      lk_sql_of_text(c->folded), lk_sql_of_text(lk_view_of(c->user.name)),
+                      lk_sql_of_text(lk_view_of(c->phc)), lk_sql_of_text(lk_view_of(c->user.roles)),
+                      lk_sql_of_i64(c->user.state), lk_sql_of_i64(c->user.created_s),
+                      lk_sql_of_i64(c->user.changed_s)),
+        NULL);
 }
 
-/* Look again and insert, with nobody between. */
-static lk_status store(lk_accounts *a, const candidate *c, lk_note *note)
+typedef struct addition {
+    const candidate *candidate;
+    lk_note *note;
+} addition;
+
+/* Look again and insert. Where two may do so at once, the constraint decides who is first. */
+static lk_status add_work(lk_sql_link *link, void *argument)
 {
-    lk_sql_link *link = NULL;
-    lk_status status = lk_sql_borrow(a->sql, &link, note);
-    lk_status vacancy = LK_FAULT;
+    const addition *add = argument;
+    lk_status status = name_free(link, add->candidate, add->note);
 
     if (status != LK_OK)
-        return LK_FAULT;
-    status = lk_sql_begin(link, LK_SQL_DURABLE);
-    if (status == LK_OK)
-        status = vacancy = name_free(link, c, note);
-    if (status == LK_OK)
-        status = insert(link, c);
-    if (status == LK_OK)
-        status = lk_sql_commit(link);
-    if (status != LK_OK && vacancy != LK_FULL)
-        lk_sql_explain(link, note);
-    lk_sql_give_back(link);
-    /* LK_FULL means taken here: a disk that is full is a fault, and the note says which. */
-    return status == LK_OK || vacancy == LK_FULL ? status : LK_FAULT;
+        return status;
+    status = insert(link, add->candidate);
+    if (status == LK_REFUSED)
+        return taken(add->note);
+    return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
 lk_status lk_accounts_add(lk_accounts *a, lk_view realm, lk_view name, lk_view password, lk_view roles,
@@ -317,7 +319,7 @@ lk_status lk_accounts_add(lk_accounts *a, lk_view realm, lk_view name, lk_view p
         status = id_make(a->env, c.user.id);
     c.user.created_s = c.user.changed_s = lk_now_s(a->env);
     if (status == LK_OK)
-        status = store(a, &c, note);
+        status = lk__account_write(a, LK_SQL_DURABLE, add_work, &(addition){&c, note}, note);
 out:
     if (status == LK_OK)
         *out = c.user;
@@ -329,26 +331,29 @@ out:
 
 /* ---- changing ---- */
 
-/* Run TEXT in a durable transaction of its own. LK_MISS when it touched nobody. */
-static lk_status change(lk_accounts *a, const char *text, const lk_sql_value *values, size_t n, lk_note *note)
-{
-    lk_sql_link *link = NULL;
-    uint64_t changed = 0;
-    lk_status status = lk_sql_borrow(a->sql, &link, note);
+typedef struct changing {
+    const char *text;
+    const lk_sql_value *values;
+    size_t n;
+} changing;
 
-    if (status != LK_OK)
-        return LK_FAULT;
-    status = lk_sql_begin(link, LK_SQL_DURABLE);
-    if (status == LK_OK)
-        status = lk_sql_do(link, text, values, n, &changed);
-    if (status == LK_OK)
-        status = lk_sql_commit(link);
-    if (status != LK_OK)
-        lk_sql_explain(link, note);
-    lk_sql_give_back(link);
-    if (status != LK_OK)
+static lk_status change_work(lk_sql_link *link, void *argument)
+{
+    const changing *c = argument;
+    uint64_t changed = 0;
+
+    if (lk_sql_do(link, c->text, c->values, c->n, &changed) != LK_OK)
         return LK_FAULT;
     return changed > 0 ? LK_OK : LK_MISS;
+}
+
+/* Run TEXT, about the user ID, in a durable transaction of its own. LK_MISS when it touched nobody. */
+static lk_status change(lk_accounts *a, lk_view id, const char *text, const lk_sql_value *values, size_t n,
+                        lk_note *note)
+{
+    if (!lk__is_id(id))
+        return LK_MISS;
+    return lk__account_write(a, LK_SQL_DURABLE, change_work, &(changing){text, values, n}, note);
 }
 
 lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password, lk_note *note)
@@ -360,7 +365,7 @@ lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password,
     if (status == LK_OK)
         status = password_accept(a, lk_view_of(user.realm), lk_view_of(user.name), password, phc, note);
     if (status == LK_OK)
-        status = change(a, "UPDATE users SET phc = ?, changed_s = ? WHERE id = ?",
+        status = change(a, id, "UPDATE latchkey_user SET phc = ?, changed_s = ? WHERE id = ?",
                         LK_SQL_VALUES(lk_sql_of_text(lk_view_of(phc)), lk_sql_of_i64(lk_now_s(a->env)),
                                       lk_sql_of_text(id)),
                         note);
@@ -370,7 +375,7 @@ lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password,
 
 lk_status lk_accounts_set_state(lk_accounts *a, lk_view id, lk_user_state state)
 {
-    return change(a, "UPDATE users SET state = ?, changed_s = ? WHERE id = ?",
+    return change(a, id, "UPDATE latchkey_user SET state = ?, changed_s = ? WHERE id = ?",
                   LK_SQL_VALUES(lk_sql_of_i64(state), lk_sql_of_i64(lk_now_s(a->env)), lk_sql_of_text(id)),
                   NULL);
 }
@@ -383,7 +388,7 @@ lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_no
 
     if (status != LK_OK)
         return status;
-    return change(a, "UPDATE users SET roles = ?, changed_s = ? WHERE id = ?",
+    return change(a, id, "UPDATE latchkey_user SET roles = ?, changed_s = ? WHERE id = ?",
                   LK_SQL_VALUES(lk_sql_of_text(lk_buf_view(&normal)), lk_sql_of_i64(lk_now_s(a->env)),
                                 lk_sql_of_text(id)),
                   note);
@@ -391,5 +396,5 @@ lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_no
 
 lk_status lk_accounts_remove(lk_accounts *a, lk_view id)
 {
-    return change(a, "DELETE FROM users WHERE id = ?", LK_SQL_VALUES(lk_sql_of_text(id)), NULL);
+    return change(a, id, "DELETE FROM latchkey_user WHERE id = ?", LK_SQL_VALUES(lk_sql_of_text(id)), NULL);
 }

@@ -292,6 +292,8 @@ static lk_status begin(void *p, lk_sql_durability durability)
 
     (void)durability;
     if (status == LK_OK)
+        c->code = 0; /* what undid an earlier transaction says nothing of this one */
+    if (status == LK_OK)
         status = lk__my_run(c, "START TRANSACTION");
     c->in_transaction = status == LK_OK;
     return status;

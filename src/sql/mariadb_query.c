@@ -7,6 +7,7 @@
  */
 #include "sql/mariadb.h"
 #include "sql/values.h"
+#include <errmsg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,6 +276,10 @@ static lk_status execute(lk__my *c, statement *s)
         return status;
     if (!bind_values(s) || !execute_call(s))
         return failed(s);
+    /* What INSERT ... RETURNING gives is told by its first run only. */
+    if (s->columns_n == 0 && mysql_stmt_field_count(s->stmt) > 0 && make_columns(s) != LK_OK)
+        return lk__my_fail(c, CR_OUT_OF_MEMORY,
+                           "out of memory"); /* with rows unread: the connection is lost */
     s->changed = s->columns_n > 0 ? 0 : rows_touched(s);
     if (s->columns_n > 0 && (mysql_stmt_bind_result(s->stmt, s->out) != 0 || !store_call(s)))
         return failed(s);

@@ -259,6 +259,9 @@ static bool is_stale(void *p)
 
 static lk_status begin(void *p, lk_sql_durability durability)
 {
+    lk__pg *c = p;
+
+    c->code[0] = '\0'; /* what undid an earlier transaction says nothing of this one */
     return script(p, durability == LK_SQL_RELAXED ? "BEGIN; SET LOCAL synchronous_commit TO off" : "BEGIN");
 }
 

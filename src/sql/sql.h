@@ -36,10 +36,11 @@ typedef struct lk_sql lk_sql;             /* a database and its connections */
 typedef struct lk_sql_link lk_sql_link;   /* one connection, lent to one thread */
 typedef struct lk_sql_query lk_sql_query; /* one prepared statement of a connection */
 
-/* How much of a commit must survive the loss of power. Either survives the end of every process. */
+/* How much of a commit must survive. Either survives the end of the process that made it. */
 typedef enum lk_sql_durability {
-    LK_SQL_DURABLE, /* on disk when commit answers */
-    LK_SQL_RELAXED  /* soon on disk: for what may be lost with the power, like counters */
+    LK_SQL_DURABLE, /* on disk when commit answers (on a server: as it is set up) */
+    LK_SQL_RELAXED  /* soon on disk, for what may be lost with the power (SQLite) or with the server
+                     * (PostgreSQL,  its last second), like counters; MariaDB knows no such commits */
 } lk_sql_durability;
 
 /* Is URL well formed? Touches nothing. LK_OK; LK_REFUSED with what is expected in the note. URLs are

@@ -21,7 +21,7 @@
 #define PASSWORD LK_VIEW("feltpoop and gravel")
 #define WRONG LK_VIEW("gravel and feltpoop")
 
-extern char fixture_path[128]; /* of the database of this test */
+extern char fixture_path[128]; /* of the SQLite file of this test */
 extern lk_settings fixture_settings;
 extern lk_keyring *fixture_ring;
 extern lk_accounts *fixture; /* opened by fixture_setup */
@@ -37,8 +37,12 @@ int fixture_teardown(void **state);
 lk_accounts *fixture_open(void);
 /* Close and open. */
 void fixture_reopen(void);
-/* Run SQL on the present database, by the sqlite3 library, past latchkey. */
+bool fixture_is_sqlite(void);
+lk_sql_dialect fixture_dialect(void);
+/* Run SQL on the present database, as the owner of the tables. */
 void fixture_sql(const char *statements);
+/* The first value that QUESTION gives. */
+int64_t fixture_number(const char *question);
 
 /* A user with PASSWORD. */
 lk_user fixture_user(const char *name);

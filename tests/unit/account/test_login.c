@@ -146,7 +146,7 @@ static void a_foreign_hash_is_taken_over_at_the_first_login(void **state)
 
     (void)state;
     fixture_user("alice"); /* below: argon2i with two lanes, of the reference implementation, "password" */
-    fixture_sql("UPDATE users SET phc = "
+    fixture_sql("UPDATE latchkey_user SET phc = "
                 "'$argon2i$v=19$m=256,t=2,p=2$c29tZXNhbHQ$T/XOJ2mh1/TIpJHfCdQan76Q5esCFVoT5MAeI"
                 "M1Oq2E'");
     assert_int_equal(fixture_login("alice", LK_VIEW("password"), "192.0.2.1"), LK_OK);
@@ -173,7 +173,7 @@ static void a_hash_that_cannot_be_read_is_a_fault_and_no_failure_of_the_user(voi
     (void)state;
     fixture_user("alice");
     fixture_settings.throttle_account = 2;
-    fixture_sql("UPDATE users SET phc = '$argon2id$v=19$m=4294967295,t=1,p=1$AAAA$AAAA'");
+    fixture_sql("UPDATE latchkey_user SET phc = '$argon2id$v=19$m=4294967295,t=1,p=1$AAAA$AAAA'");
     for (int i = 0; i < 5; i++)
         assert_int_equal(fixture_login("alice", PASSWORD, "192.0.2.1"), LK_FAULT);
 }
@@ -398,14 +398,16 @@ static void the_table_names_nobody_and_empties_itself(void **state)
         miss(name, "198.51.100.77", 1);
     }
     assert_int_equal(fixture_login("alice", PASSWORD, "198.51.100.77"), LK_OK);
-    snprintf(command, sizeof(command), "cat '%s'* | grep -aq -e visitor -e 198.51", fixture_path);
-    assert_int_not_equal(system(command), 0);
-    snprintf(command, sizeof(command), "cat '%s'* | grep -aq -e alice", fixture_path);
-    assert_int_equal(system(command), 0); /* the control: grep does find what is there */
+    if (fixture_is_sqlite()) { /* it is one file, which can be searched */
+        snprintf(command, sizeof(command), "cat '%s'* | grep -aq -e visitor -e 198.51", fixture_path);
+        assert_int_not_equal(system(command), 0);
+        snprintf(command, sizeof(command), "cat '%s'* | grep -aq -e alice", fixture_path);
+        assert_int_equal(system(command), 0); /* the control: grep does find what is there */
+    }
     test_clock_advance_ms(900 * 1000);
     for (int i = 0; i < 2; i++)
         miss("late", "203.0.113.1", 1);
-    fixture_sql("CREATE TEMP TABLE t (n INTEGER CHECK (n = 3)); INSERT INTO t SELECT count(*) FROM throttle");
+    assert_int_equal(fixture_number("SELECT count(*) FROM latchkey_throttle"), 3);
 }
 
 static void an_account_is_known_at_its_last_sixteen_addresses_for_ninety_days(void **state)
@@ -419,8 +421,7 @@ static void an_account_is_known_at_its_last_sixteen_addresses_for_ninety_days(vo
         assert_int_equal(fixture_login("alice", PASSWORD, address), LK_OK);
         test_clock_advance_ms(1000);
     }
-    fixture_sql(
-        "CREATE TEMP TABLE t (n INTEGER CHECK (n = 16)); INSERT INTO t SELECT count(*) FROM known_addresses");
+    assert_int_equal(fixture_number("SELECT count(*) FROM latchkey_known_address"), 16);
     test_clock_advance_ms(90LL * 86400 * 1000);
     fixture_settings.throttle_account = 1; /* and 10 from anywhere */
     for (int i = 0; i < 10; i++) {

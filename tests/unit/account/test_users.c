@@ -100,6 +100,66 @@ static void nobody_can_take_the_id_of_another_for_a_name(void **state)
     assert_int_equal(add("shop", shouted, "gravel and thimbles", &thief, NULL), LK_FULL);
 }
 
+/* As the columns compare, and as the folding before them does: each pair is one user or two on every dialect.
+ */
+static void names_compare_alike_on_every_dialect(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool one;
+    } pairs[] = {
+        {"alice", "ALICE", true},
+        {"Stra\xc3\x9f"
+         "e",
+         "STRASSE", true},
+        {"\xef\xbc\xa1lice2", "alice2", true}, /* full width */
+        {"\xce\xa3\xce\xaf\xcf\x83\xcf\x85\xcf\x86\xce\xbf\xcf\x82",
+         "\xcf\x83\xce\xaf\xcf\x83\xcf\x85\xcf\x86\xce\xbf\xcf\x83", true}, /* final sigma */
+        {"jos\xc3\xa9", "jose\xcc\x81", true},                              /* composed or not */
+        {"jose", "jos\xc3\xa9", false}, /* an accent is a letter of its own */
+        {"a\xc3\xa4", "a\xc3\xa1", false},
+        {"o\xcc\xb8x", "ox", false},
+        {"\xe5\xbc\xa0\xe4\xbc\x9f", "\xe5\xbc\xa0\xe5\xa8\x81", false}, /* two of one sound */
+        {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x81", false},                 /* beyond the first plane */
+        {"i\xc4\xb1", "ii", false},                                      /* dotless i */
+        {"user 1", "user1", false},
+        {"a_b", "a%b", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        lk_user first = fixture_user(pairs[i].first), found;
+        lk_status status = lk_accounts_find(fixture, REALM, lk_view_of(pairs[i].second), &found);
+
+        if (status != (pairs[i].one ? LK_OK : LK_MISS))
+            fail_msg("%s and %s: %s", pairs[i].first, pairs[i].second, lk_status_name(status));
+        if (pairs[i].one)
+            assert_string_equal(found.id, first.id);
+        assert_int_equal(lk_accounts_remove(fixture, lk_view_of(first.id)), LK_OK);
+    }
+}
+
+static void what_no_database_can_hold_is_a_miss_and_no_fault(void **state)
+{
+    static const char *const odd[] = {
+        "\xff\xfe", "a\xc3", "alice ", " alice", "'; DROP TABLE latchkey_user; --", "%", "_____"};
+    lk_user found;
+
+    (void)state;
+    fixture_user("alice");
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        assert_int_equal(lk_accounts_find(fixture, REALM, lk_view_of(odd[i]), &found), LK_MISS);
+        assert_int_equal(lk_accounts_get(fixture, lk_view_of(odd[i]), &found), LK_MISS);
+        assert_int_equal(lk_accounts_find(fixture, lk_view_of(odd[i]), LK_VIEW("alice"), &found), LK_MISS);
+        assert_int_equal(lk_accounts_remove(fixture, lk_view_of(odd[i])), LK_MISS);
+        assert_int_equal(lk_accounts_set_state(fixture, lk_view_of(odd[i]), LK_USER_DISABLED), LK_MISS);
+        assert_int_equal(fixture_login(odd[i], WRONG, "192.0.2.1"), LK_REFUSED);
+    }
+    assert_int_equal(lk_accounts_find(fixture, REALM, lk_view_make("a\0b", 3), &found), LK_MISS);
+    assert_int_equal(lk_accounts_get(fixture, lk_view_make("aaaaaaaaaaaaaaa\0", 16), &found), LK_MISS);
+    assert_int_equal(fixture_login("alice", PASSWORD, "192.0.2.1"), LK_OK);
+}
+
 static void what_is_refused_says_its_rule_and_leaves_no_user(void **state)
 {
     lk_note note = {""};
@@ -255,16 +315,29 @@ static bool see(void *context, const lk_user *user)
     return ++s->n != s->stop_at;
 }
 
+/* N of them, u100 and on. */
+static void insert_users(const char *realm, int n, int first_id)
+{
+    static char text[32768];
+    size_t len = 0;
+
+    for (int i = 100; i < 100 + n; i++)
+        len += (size_t)snprintf(
+            text + len, sizeof(text) - len,
+            "INSERT INTO latchkey_user (id, realm, folded, name, phc, roles, state, created_s, "
+            "changed_s, login_s) VALUES ('%016d', '%s', 'u%d', 'u%d', '$argon2', '', 0, 1, 1, 0);",
+            i + first_id, realm, i, i);
+    assert_true(len < sizeof(text));
+    fixture_sql(text);
+}
+
 static void the_list_has_every_user_of_the_realm_once_in_order(void **state)
 {
     seen s = {0};
 
     (void)state;
-    fixture_sql(
-        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 199)"
-        "INSERT INTO users SELECT printf('%016d', i), 'shop', 'u' || i, 'u' || i, '$argon2', '', 0, 1, 1, 0"
-        " FROM n UNION ALL SELECT printf('%016d', i + 1000), 'other', 'u' || i, 'u' || i, '$argon2', '', 0,"
-        " 1, 1, 0 FROM n");
+    insert_users("shop", 100, 0);
+    insert_users("other", 100, 1000);
     assert_int_equal(lk_accounts_list(fixture, REALM, see, &s), LK_OK);
     assert_int_equal(s.n, 100);
     s = (seen){.stop_at = 40};
@@ -278,10 +351,13 @@ static void the_list_has_every_user_of_the_realm_once_in_order(void **state)
 static void a_row_that_does_not_fit_is_a_fault_and_never_a_miss(void **state)
 {
     lk_user user = fixture_user("alice"), found;
+    char roles[300], text[400];
     seen s = {0};
 
     (void)state;
-    fixture_sql("UPDATE users SET roles = printf('%.*c', 300, 'r')");
+    memset(roles, 'r', sizeof(roles));
+    snprintf(text, sizeof(text), "UPDATE latchkey_user SET roles = '%.300s'", roles);
+    fixture_sql(text);
     assert_int_equal(lk_accounts_get(fixture, lk_view_of(user.id), &found), LK_FAULT);
     assert_int_equal(lk_accounts_find(fixture, REALM, LK_VIEW("alice"), &found), LK_FAULT);
     assert_int_equal(lk_accounts_list(fixture, REALM, see, &s), LK_FAULT);
@@ -332,6 +408,8 @@ int main(void)
         TEST(names_in_chinese_work_like_any_other),
         TEST(a_user_of_one_realm_is_nobody_in_another),
         TEST(nobody_can_take_the_id_of_another_for_a_name),
+        TEST(names_compare_alike_on_every_dialect),
+        TEST(what_no_database_can_hold_is_a_miss_and_no_fault),
         TEST(what_is_refused_says_its_rule_and_leaves_no_user),
         TEST(of_ten_who_add_one_name_at_once_one_wins),
         TEST(a_changed_password_lets_the_new_one_in_and_the_old_one_no_more),

@@ -363,6 +363,31 @@ static void rows_are_counted_that_a_statement_touched_changed_or_not(void **stat
     assert_int_equal(changed, 2);
 }
 
+static void a_row_is_made_or_met_and_given_by_one_statement(void **state)
+{
+    const char *text = of_dialect(
+        "INSERT INTO lk_test (n, m) VALUES (?, 7) ON CONFLICT (n) DO UPDATE SET m = lk_test.m RETURNING m",
+        "INSERT INTO lk_test (n, m) VALUES (?, 7) ON CONFLICT (n) DO UPDATE SET m = lk_test.m RETURNING m",
+        "INSERT INTO lk_test (n, m) VALUES (?, 7) ON DUPLICATE KEY UPDATE m = lk_test.m RETURNING m");
+    lk_sql_query *q = NULL;
+    lk_note note = {""};
+
+    (void)state;
+    run(one, "INSERT INTO lk_test (n, m) VALUES (1, 3)");
+    for (int64_t n = 1; n <= 2; n++) {
+        assert_int_equal(lk_sql_begin(one, LK_SQL_DURABLE), LK_OK);
+        assert_int_equal(lk_sql_ask(one, text, LK_SQL_VALUES(lk_sql_of_i64(n)), &q), LK_OK);
+        if (lk_sql_step(q) != LK_OK) {
+            lk_sql_explain(one, &note);
+            fail_msg("%s", note.text);
+        }
+        assert_int_equal(lk_sql_i64(q, 0), n == 1 ? 3 : 7);
+        lk_sql_reset(q);
+        assert_int_equal(lk_sql_commit(one), LK_OK);
+    }
+    assert_int_equal(number(one, "SELECT count(*) FROM lk_test"), 2);
+}
+
 /* ---- transactions ---- */
 
 static void a_link_given_back_in_a_transaction_has_written_nothing(void **state)
@@ -883,6 +908,7 @@ int main(int argc, char **argv)
         TEST(a_row_that_a_constraint_forbids_is_refused_and_the_rest_goes_on),
         TEST(a_statement_that_is_wrong_is_a_fault_that_says_why),
         TEST(rows_are_counted_that_a_statement_touched_changed_or_not),
+        TEST(a_row_is_made_or_met_and_given_by_one_statement),
         TEST(a_link_given_back_in_a_transaction_has_written_nothing),
         TEST(sixteen_threads_on_eight_links_lose_no_write),
         TEST(of_two_writers_in_each_others_way_one_may_come_again),
