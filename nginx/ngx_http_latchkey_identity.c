@@ -2,7 +2,7 @@
  *
  * ngx_http_latchkey_identity.c - identity header fields for the application.
  */
-#include "ngx_http_latchkey.h"
+#include "ngx_http_latchkey_room.h"
 
 
 /* The four we send, in the order of ctx->headers. */
@@ -20,26 +20,33 @@ static ngx_str_t  ngx_http_latchkey_lowcase[NGX_HTTP_LATCHKEY_IDENTITY] = {
     ngx_string("latchkey-session")
 };
 
-static ngx_uint_t  ngx_http_latchkey_hash[NGX_HTTP_LATCHKEY_IDENTITY];
+/* With everything but the values. */
+static ngx_table_elt_t  ngx_http_latchkey_form[NGX_HTTP_LATCHKEY_IDENTITY];
 
 
 static ngx_uint_t ngx_http_latchkey_has_identity(ngx_list_t *list);
 static ngx_int_t ngx_http_latchkey_own_list(ngx_http_request_t *r,
     ngx_uint_t room);
-static ngx_table_elt_t *ngx_http_latchkey_append(ngx_http_request_t *r);
-static ngx_int_t ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out,
-    ngx_str_t *in, ngx_uint_t words);
+static ngx_table_elt_t *ngx_http_latchkey_append(ngx_http_request_t *r,
+    ngx_http_latchkey_room_t *room);
+static ngx_int_t ngx_http_latchkey_encode(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, ngx_str_t *out, ngx_str_t *in,
+    ngx_uint_t words);
 
 
 void
 ngx_http_latchkey_init_identity(void)
 {
-    ngx_uint_t  i;
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
 
     for (i = 0; i < NGX_HTTP_LATCHKEY_IDENTITY; i++) {
-        ngx_http_latchkey_hash[i] =
-                          ngx_hash_key(ngx_http_latchkey_lowcase[i].data,
-                                       ngx_http_latchkey_lowcase[i].len);
+        h = &ngx_http_latchkey_form[i];
+
+        h->hash = ngx_hash_key(ngx_http_latchkey_lowcase[i].data,
+                               ngx_http_latchkey_lowcase[i].len);
+        h->key = ngx_http_latchkey_sent[i];
+        h->lowcase_key = ngx_http_latchkey_lowcase[i].data;
     }
 }
 
@@ -61,7 +68,8 @@ ngx_http_latchkey_set_identity(ngx_http_request_t *r,
             return NGX_ERROR;
         }
 
-        ctx->headers = ngx_http_latchkey_append(r);
+        ctx->headers = ngx_http_latchkey_append(r,
+                                                ngx_http_latchkey_room(ctx));
         if (ctx->headers == NULL) {
             return NGX_ERROR;
         }
@@ -69,11 +77,11 @@ ngx_http_latchkey_set_identity(ngx_http_request_t *r,
 
     h = ctx->headers;
 
-    if (ngx_http_latchkey_encode(r->pool, &h[0].value, &ctx->user, 0)
+    if (ngx_http_latchkey_encode(r, ctx, &h[0].value, &ctx->user, 0)
         != NGX_OK
-        || ngx_http_latchkey_encode(r->pool, &h[1].value, &ctx->roles, 1)
+        || ngx_http_latchkey_encode(r, ctx, &h[1].value, &ctx->roles, 1)
            != NGX_OK
-        || ngx_http_latchkey_encode(r->pool, &h[2].value, &ctx->name, 0)
+        || ngx_http_latchkey_encode(r, ctx, &h[2].value, &ctx->name, 0)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -183,24 +191,13 @@ ngx_http_latchkey_own_list(ngx_http_request_t *r, ngx_uint_t room)
 /* One part for all four: no room of another part is used, so it does not
  * matter what was taken out of them.  HTTP/0.9 has no list at all. */
 static ngx_table_elt_t *
-ngx_http_latchkey_append(ngx_http_request_t *r)
+ngx_http_latchkey_append(ngx_http_request_t *r, ngx_http_latchkey_room_t *room)
 {
     ngx_list_t       *list;
-    ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
 
-    h = ngx_pcalloc(r->pool,
-                    NGX_HTTP_LATCHKEY_IDENTITY * sizeof(ngx_table_elt_t));
-    if (h == NULL) {
-        return NULL;
-    }
-
-    for (i = 0; i < NGX_HTTP_LATCHKEY_IDENTITY; i++) {
-        h[i].hash = ngx_http_latchkey_hash[i];
-        h[i].key = ngx_http_latchkey_sent[i];
-        h[i].lowcase_key = ngx_http_latchkey_lowcase[i].data;
-    }
+    ngx_memcpy(room->headers, ngx_http_latchkey_form,
+               sizeof(ngx_http_latchkey_form));
 
     list = &r->headers_in.headers;
 
@@ -211,22 +208,19 @@ ngx_http_latchkey_append(ngx_http_request_t *r)
         list->pool = r->pool;
 
     } else {
-        part = ngx_palloc(r->pool, sizeof(ngx_list_part_t));
-        if (part == NULL) {
-            return NULL;
-        }
+        part = &room->part;
 
         list->last->next = part;
     }
 
-    part->elts = h;
+    part->elts = room->headers;
     part->nelts = NGX_HTTP_LATCHKEY_IDENTITY;
     part->next = NULL;
 
     list->last = part;
     list->nalloc = NGX_HTTP_LATCHKEY_IDENTITY;
 
-    return h;
+    return room->headers;
 }
 
 
@@ -235,8 +229,8 @@ ngx_http_latchkey_append(ngx_http_request_t *r)
  * to guess a character set.  WORDS: a list by blanks becomes one by commas,
  * and a comma inside a word cannot make two of it. */
 static ngx_int_t
-ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out, ngx_str_t *in,
-    ngx_uint_t words)
+ngx_http_latchkey_encode(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
+    ngx_str_t *out, ngx_str_t *in, ngx_uint_t words)
 {
     u_char  *p, c;
     size_t   i, extra;
@@ -260,7 +254,7 @@ ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out, ngx_str_t *in,
     }
 
     out->len = in->len + extra;
-    out->data = ngx_pnalloc(pool, out->len + 1);
+    out->data = ngx_http_latchkey_text(r, ctx, out->len);
     if (out->data == NULL) {
         return NGX_ERROR;
     }
@@ -282,8 +276,6 @@ ngx_http_latchkey_encode(ngx_pool_t *pool, ngx_str_t *out, ngx_str_t *in,
             *p++ = hex[c & 0xf];
         }
     }
-
-    *p = '\0';
 
     return NGX_OK;
 }

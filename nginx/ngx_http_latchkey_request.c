@@ -3,12 +3,23 @@
  * ngx_http_latchkey_request.c - one request as the core wants to see it, and
  * what the module remembers of it.
  */
-#include "ngx_http_latchkey.h"
+#include "ngx_http_latchkey_room.h"
 
 
+/* Free rooms that are kept; as many as requests are usually in the works. */
+#define NGX_HTTP_LATCHKEY_ROOMS  64
+
+
+static ngx_http_latchkey_room_t *ngx_http_latchkey_room_get(ngx_log_t *log);
+static void ngx_http_latchkey_room_free(ngx_http_latchkey_room_t *room);
 static void ngx_http_latchkey_forget(void *data);
 static ngx_int_t ngx_http_latchkey_add_field(ngx_pool_t *pool,
     ngx_http_latchkey_fields_t *f, ngx_str_t *value);
+
+
+/* Of this worker, and of its event loop alone. */
+static ngx_http_latchkey_room_t  *ngx_http_latchkey_rooms;
+static ngx_uint_t                 ngx_http_latchkey_rooms_n;
 
 
 /* The context of R, or NULL.  After an internal redirect r->ctx is empty, and
@@ -46,28 +57,79 @@ ngx_http_latchkey_ctx(ngx_http_request_t *r)
 ngx_http_latchkey_ctx_t *
 ngx_http_latchkey_need_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t       *cln;
-    ngx_http_latchkey_ctx_t  *ctx;
+    ngx_pool_cleanup_t        *cln;
+    ngx_http_latchkey_ctx_t   *ctx;
+    ngx_http_latchkey_room_t  *room;
 
     ctx = ngx_http_latchkey_ctx(r);
     if (ctx != NULL) {
         return ctx;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_latchkey_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
+    room = ngx_http_latchkey_room_get(r->connection->log);
+    if (room == NULL) {
+        return NULL;
+    }
+
+    ctx = &room->ctx;
     ngx_memzero(ctx, sizeof(ngx_http_latchkey_ctx_t));
 
     ctx->request = r;
+    room->used = 0;
+
+    cln->data = ctx;
     cln->handler = ngx_http_latchkey_forget;
 
     ngx_http_set_ctx(r, ctx, ngx_http_latchkey_module);
 
     return ctx;
+}
+
+
+static ngx_http_latchkey_room_t *
+ngx_http_latchkey_room_get(ngx_log_t *log)
+{
+    ngx_http_latchkey_room_t  *room;
+
+    room = ngx_http_latchkey_rooms;
+
+    if (room == NULL) {
+        return ngx_alloc(sizeof(ngx_http_latchkey_room_t), log);
+    }
+
+    ngx_http_latchkey_rooms = room->next;
+    ngx_http_latchkey_rooms_n--;
+
+    return room;
+}
+
+
+static void
+ngx_http_latchkey_room_free(ngx_http_latchkey_room_t *room)
+{
+#if defined(__SANITIZE_ADDRESS__)
+
+    /* what is used after the end of its request shall be seen */
+
+    ngx_free(room);
+
+#else
+
+    if (ngx_http_latchkey_rooms_n >= NGX_HTTP_LATCHKEY_ROOMS) {
+        ngx_free(room);
+        return;
+    }
+
+    room->next = ngx_http_latchkey_rooms;
+    ngx_http_latchkey_rooms = room;
+    ngx_http_latchkey_rooms_n++;
+
+#endif
 }
 
 
@@ -85,6 +147,8 @@ ngx_http_latchkey_forget(void *data)
     if (ctx->answer != NULL) {
         ngx_http_latchkey_lane_free(ctx->answer);
     }
+
+    ngx_http_latchkey_room_free(ngx_http_latchkey_room(ctx));
 }
 
 
@@ -120,7 +184,7 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
 
     ctx->reason = id->reason;
 
-    p = ngx_pnalloc(r->pool, len + 1);
+    p = ngx_http_latchkey_text(r, ctx, len);
     if (p == NULL) {
         return NGX_ERROR;
     }
