@@ -176,12 +176,25 @@ static chars decode_rest(const uint8_t *text, size_t n, uint8_t *out, bool *is_e
     return v;
 }
 
+/* All of TEXT, block by block. */
+static bool decode_all(lk_view text, uint8_t *out)
+{
+    chars seen = {0};
+    bool is_exact = true;
+    size_t at = 0;
+
+    for (; text.len - at >= BLOCK_CHARS; at += BLOCK_CHARS, out += BLOCK_BYTES)
+        seen |= decode_block(text.p + at, out);
+    if (at < text.len)
+        seen |= decode_rest(text.p + at, text.len - at, out, &is_exact);
+    return is_clean(seen) && is_exact;
+}
+
 lk_status lk_base64url_decode(lk_view text, lk_buf *out)
 {
-    size_t len = bytes_of(text.len), at = 0;
-    bool is_exact = true, is_wrong;
-    chars seen = {0};
+    size_t len = bytes_of(text.len);
     uint8_t *o;
+    bool right;
 
     if (text.len % 4 == 1)
         return LK_REFUSED;
@@ -192,13 +205,9 @@ lk_status lk_base64url_decode(lk_view text, lk_buf *out)
     if (len == 0)
         return LK_OK;
     o = out->p + out->len;
-    at = lk__base64url_decode_quick(text, o, &is_wrong);
-    o += at / BLOCK_CHARS * BLOCK_BYTES;
-    for (; text.len - at >= BLOCK_CHARS; at += BLOCK_CHARS, o += BLOCK_BYTES)
-        seen |= decode_block(text.p + at, o);
-    if (at < text.len)
-        seen |= decode_rest(text.p + at, text.len - at, o, &is_exact);
-    if (is_wrong || !is_clean(seen) || !is_exact)
+    if (!lk__base64url_decode_quick(text, o, &right))
+        right = decode_all(text, o);
+    if (!right)
         return LK_REFUSED;
     out->len += len;
     return LK_OK;
@@ -217,7 +226,7 @@ static chars last_chars(lk_view v, size_t at)
     return c;
 }
 
-bool lk_is_base64url(lk_view v)
+static bool is_alphabet(lk_view v)
 {
     chars wrong = {0}, c;
     size_t at = 0;
@@ -229,16 +238,57 @@ bool lk_is_base64url(lk_view v)
     return is_clean(wrong | ~in_alphabet(last_chars(v, at)));
 }
 
-bool lk_is_token68(lk_view v)
+static bool are_token68(lk_view v)
 {
     chars wrong = {0}, c;
     size_t at = 0;
 
-    while (v.len > 0 && v.p[v.len - 1] == '=')
-        v.len--;
     for (; v.len - at >= BLOCK_CHARS; at += BLOCK_CHARS) {
         memcpy(&c, v.p + at, sizeof(c));
         wrong |= ~in_token68(c);
     }
-    return v.len > 0 && is_clean(wrong | ~in_token68(last_chars(v, at)));
+    return is_clean(wrong | ~in_token68(last_chars(v, at)));
+}
+
+bool lk_is_token68(lk_view v)
+{
+    bool right;
+
+    while (v.len > 0 && v.p[v.len - 1] == '=')
+        v.len--;
+    if (!lk__is_token68_quick(v, &right))
+        right = are_token68(v);
+    return v.len > 0 && right;
+}
+
+bool lk_is_base64url(lk_view v)
+{
+    lk_view whole;
+    size_t n;
+    bool right;
+
+    if (lk__base64url_split_quick(v, &whole, 1, &n, &right))
+        return right && n == 1;
+    return is_alphabet(v);
+}
+
+size_t lk__base64url_split(lk_view text, lk_view *parts, size_t max, bool *right)
+{
+    size_t n = 0;
+    bool more = true;
+
+    if (lk__base64url_split_quick(text, parts, max, &n, right))
+        return n;
+    *right = true;
+    while (more && n < max) {
+        size_t end = lk_view_find(text, '.');
+
+        parts[n] = lk_view_make(text.p, end);
+        *right = *right && is_alphabet(parts[n]);
+        n++;
+        more = end < text.len;
+        if (more)
+            text = lk_view_make(text.p + end + 1, text.len - end - 1);
+    }
+    return more ? max + 1 : n;
 }

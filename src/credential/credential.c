@@ -2,8 +2,8 @@
  *
  * credential.c - the kinds of credentials and where they ride, by name and by outward shape.
  */
+#include "base/base64url_quick.h"
 #include "credential/shape.h"
-#include <latchkey/base64url.h>
 
 static const char *const kinds[LK_KIND_COUNT] = {
     [LK_KIND_SESSION_ID] = "session_id",
@@ -67,13 +67,16 @@ size_t lk__split_dots(lk_view text, lk_view *parts, size_t max)
 lk_status lk_credential_kind(lk_view text, lk_kind *out)
 {
     lk_view parts[LK__TOKEN_PARTS_MAX];
+    bool right;
     size_t n;
 
     if (text.len == 0 || text.len > LK_CREDENTIAL_MAX)
         return LK_REFUSED;
-    n = lk__split_dots(text, parts, LK__TOKEN_PARTS_MAX);
-    for (size_t i = 0; i < n && n <= LK__TOKEN_PARTS_MAX; i++) {
-        if (!lk_is_base64url(parts[i]) || (parts[i].len == 0 && n > LK__JWT_PARTS))
+    n = lk__base64url_split(text, parts, LK__TOKEN_PARTS_MAX, &right);
+    if (!right || n > LK__TOKEN_PARTS_MAX)
+        return LK_REFUSED;
+    for (size_t i = 0; i < n && n > LK__JWT_PARTS; i++) {
+        if (parts[i].len == 0)
             return LK_REFUSED;
     }
     if (n == 1 && text.len == LK_SESSION_ID_LEN)

@@ -2,6 +2,7 @@
  *
  * test_base64url.c - the strict base64url of RFC 7515: one spelling for each value.
  */
+#include "base/base64url_quick.h"
 #include <latchkey/base64url.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -251,6 +252,63 @@ static void a_token68_has_its_alphabet_at_every_place_and_equals_signs_at_the_en
     assert_false(lk_is_token68(lk_view_make(NULL, 0)));
 }
 
+static void assert_split(const char *text, size_t max, size_t want, bool is_right)
+{
+    lk_view parts[8];
+    size_t at = 0, n;
+    bool right;
+
+    n = lk__base64url_split(lk_view_of(text), parts, max, &right);
+    assert_int_equal(n, want);
+    if (n > max)
+        return;
+    assert_int_equal(right, is_right);
+    for (size_t i = 0; i < n; i++) {
+        assert_ptr_equal(parts[i].p, text + at);
+        at += parts[i].len + 1;
+        assert_true(i + 1 == n ? text[at - 1] == '\0' : text[at - 1] == '.');
+    }
+}
+
+static void a_text_is_split_at_its_dots(void **state)
+{
+    (void)state;
+    assert_split("", 1, 1, true);
+    assert_split("abc", 1, 1, true);
+    assert_split("abc.d", 1, 2, true);
+    assert_split(".", 2, 2, true);
+    assert_split("..", 2, 3, true);
+    assert_split("0123456789abcde.g.0123456789abcdef.0123456789abcdefg", 4, 4, true);
+    assert_split("0123456789abcdef.0123456789abcde.", 3, 3, true);
+    assert_split("0123456789abcdef.0123456789abcde..", 3, 4, true);
+    assert_split("0123456789abcdef.0123456789abc+e", 3, 2, false);
+    assert_split("0123456789abcdef.=", 3, 2, false);
+}
+
+/* The dots of one block come out of one number of sixteen bits. */
+static void dots_are_found_at_any_place(void **state)
+{
+    char text[41];
+
+    (void)state;
+    for (size_t len = 1; len < sizeof(text); len++) {
+        for (size_t at = 0; at < len; at++) {
+            memset(text, 'a', len);
+            text[len] = '\0';
+            text[at] = '.';
+            assert_split(text, 2, 2, true);
+            for (size_t other = 0; other < len; other++) {
+                memset(text, 'a', len);
+                text[at] = '.';
+                text[other] = '.';
+                assert_split(text, 3, at == other ? 2 : 3, true);
+                text[other] = '\x80';
+                assert_split(text, 3, at == other ? 1 : 2, false);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -266,6 +324,8 @@ int main(void)
         cmocka_unit_test(nothing_reads_past_the_end_of_a_text),
         cmocka_unit_test(the_empty_view_of_null_is_the_empty_text),
         cmocka_unit_test(a_token68_has_its_alphabet_at_every_place_and_equals_signs_at_the_end),
+        cmocka_unit_test(a_text_is_split_at_its_dots),
+        cmocka_unit_test(dots_are_found_at_any_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
