@@ -265,9 +265,9 @@ char *ngx_http_latchkey_merge_policy(ngx_conf_t *cf,
 ngx_thread_pool_t *ngx_http_latchkey_api_pool(ngx_conf_t *cf);
 ngx_thread_pool_t *ngx_http_latchkey_lane_pool(ngx_conf_t *cf);
 
-/* ngx_http_latchkey_trial.c: the store is tried before anything starts */
+/* ngx_http_latchkey_trial.c: servers are tried before anything starts */
 ngx_uint_t ngx_http_latchkey_is_network(const char *url);
-ngx_int_t ngx_http_latchkey_try_store(ngx_conf_t *cf,
+ngx_int_t ngx_http_latchkey_try(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 
 /* ngx_http_latchkey_open.c: what the master opens */

@@ -10,7 +10,7 @@ static ngx_int_t ngx_http_latchkey_reuse(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf);
 static ngx_int_t ngx_http_latchkey_check(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id);
-static ngx_int_t ngx_http_latchkey_try(ngx_http_request_t *r,
+static ngx_int_t ngx_http_latchkey_decide(ngx_http_request_t *r,
     const lk_presented *presented, const lk_rule *rule, lk_identity *id);
 static void ngx_http_latchkey_unanswered(const lk_presented *presented,
     const lk_rule *rule, lk_question *question, lk_identity *id);
@@ -185,7 +185,7 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_latchkey_try(r, &presented, &llcf->rule->rule, id);
+    rc = ngx_http_latchkey_decide(r, &presented, &llcf->rule->rule, id);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -205,7 +205,7 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
  * and decides nothing but the credential it was asked for: the guard compares
  * the keys. */
 static ngx_int_t
-ngx_http_latchkey_try(ngx_http_request_t *r, const lk_presented *presented,
+ngx_http_latchkey_decide(ngx_http_request_t *r, const lk_presented *presented,
     const lk_rule *rule, lk_identity *id)
 {
     ngx_uint_t                    known, waits;

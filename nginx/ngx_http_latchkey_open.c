@@ -23,7 +23,9 @@ ngx_int_t
 ngx_http_latchkey_open_shared(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf)
 {
-    if (ngx_http_latchkey_open_keys(cf, lmcf) != NGX_OK) {
+    if (ngx_http_latchkey_open_keys(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_try(cf, lmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

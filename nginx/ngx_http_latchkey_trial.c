@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ngx_http_latchkey_trial.c - a store in the network is tried once before
- * anything starts, so that a wrong URL or password is a sentence at the start
- * and not a gateway that answers 503.
+ * ngx_http_latchkey_trial.c - store and accounts on a server are tried once
+ * before anything starts, so that a wrong URL or password is a sentence at the
+ * start and not a gateway that answers 503.
  *
  * The one who tries is a child with the workers' user: a database that knows
  * its clients by their user (peer authentication) must see the one that will
@@ -18,22 +18,30 @@
 
 
 typedef struct {
-    lk_status  status;
-    lk_note    note;
+    ngx_uint_t  store;       /* 1: is to be tried */
+    ngx_uint_t  accounts;
+} ngx_http_latchkey_tried_t;
+
+typedef struct {
+    lk_status   status;
+    ngx_uint_t  accounts;    /* 1: it is what failed */
+    lk_note     note;
 } ngx_http_latchkey_trial_t;
 
 
-static ngx_uint_t ngx_http_latchkey_runs_already(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf);
 static ngx_int_t ngx_http_latchkey_trial(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf, ngx_http_latchkey_trial_t *trial);
+    ngx_http_latchkey_main_conf_t *lmcf, const ngx_http_latchkey_tried_t *what,
+    ngx_http_latchkey_trial_t *trial);
 static void ngx_http_latchkey_trial_child(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf, int fd);
+    ngx_http_latchkey_main_conf_t *lmcf, const ngx_http_latchkey_tried_t *what,
+    int fd);
+static void ngx_http_latchkey_trial_open(ngx_http_latchkey_main_conf_t *lmcf,
+    const ngx_http_latchkey_tried_t *what, ngx_http_latchkey_trial_t *trial);
 static ngx_int_t ngx_http_latchkey_trial_read(int fd,
     ngx_http_latchkey_trial_t *trial);
 
 
-/* Stores in files are made on the first start, so there is nothing to try. */
+/* What lies in files is made on the first start, so there is nothing to try. */
 ngx_uint_t
 ngx_http_latchkey_is_network(const char *url)
 {
@@ -41,23 +49,45 @@ ngx_http_latchkey_is_network(const char *url)
 }
 
 
-/* On a reload the store that is in use already is not tried: it may be away
- * just now, and that is no reason to refuse other settings. */
+/* On a reload what is in use already is not tried: it may be away just now,
+ * and that is no reason to refuse other settings.  Without keys, before the
+ * first start, accounts cannot be opened. */
 ngx_int_t
-ngx_http_latchkey_try_store(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf)
+ngx_http_latchkey_try(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf)
 {
-    char                        url[LK_URL_MAX];
-    ngx_http_latchkey_trial_t   trial;
+    char                            url[LK_URL_MAX];
+    const char                     *name;
+    ngx_http_latchkey_tried_t       what;
+    ngx_http_latchkey_trial_t       trial;
+    ngx_http_latchkey_main_conf_t  *prev;
 
-    if (ngx_process == NGX_PROCESS_SIGNALLER
-        || !ngx_http_latchkey_is_network(lmcf->settings.store)
-        || ngx_http_latchkey_runs_already(cf, lmcf))
-    {
+    if (ngx_process == NGX_PROCESS_SIGNALLER) {
         return NGX_OK;
     }
 
-    if (ngx_http_latchkey_trial(cf, lmcf, &trial) != NGX_OK) {
+    prev = ngx_http_latchkey_previous(cf);
+
+    if (prev != NULL && !prev->enabled) {
+        prev = NULL;
+    }
+
+    what.store = ngx_http_latchkey_is_network(lmcf->settings.store)
+                 && (prev == NULL
+                     || ngx_strcmp(prev->settings.store, lmcf->settings.store)
+                     || ngx_strcmp(prev->settings.replica,
+                                   lmcf->settings.replica));
+
+    what.accounts = ngx_http_latchkey_is_network(lmcf->settings.accounts)
+                    && lmcf->ring != NULL
+                    && (prev == NULL
+                        || ngx_strcmp(prev->settings.accounts,
+                                      lmcf->settings.accounts));
+
+    if (!what.store && !what.accounts) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_latchkey_trial(cf, lmcf, &what, &trial) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -65,34 +95,29 @@ ngx_http_latchkey_try_store(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    lk_store_url_show(lmcf->settings.store, url, sizeof(url));
+    name = trial.accounts ? "latchkey_accounts" : "latchkey_store";
 
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "latchkey_store %s: %s%s", url,
-                  trial.note.text,
-                  trial.status == LK_FAULT
-                  ? "; start it, or correct latchkey_store" : "");
+    lk_store_url_show(trial.accounts ? lmcf->settings.accounts
+                                     : lmcf->settings.store,
+                      url, sizeof(url));
+
+    if (trial.status == LK_FAULT) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "%s %s: %s; start it, or correct %s", name, url,
+                      trial.note.text, name);
+
+    } else {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s %s: %s", name, url,
+                      trial.note.text);
+    }
 
     return NGX_ERROR;
 }
 
 
-static ngx_uint_t
-ngx_http_latchkey_runs_already(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf)
-{
-    ngx_http_latchkey_main_conf_t  *prev;
-
-    prev = ngx_http_latchkey_previous(cf);
-
-    return prev != NULL && prev->enabled
-           && ngx_strcmp(prev->settings.store, lmcf->settings.store) == 0
-           && ngx_strcmp(prev->settings.replica, lmcf->settings.replica) == 0;
-}
-
-
 static ngx_int_t
 ngx_http_latchkey_trial(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf,
-    ngx_http_latchkey_trial_t *trial)
+    const ngx_http_latchkey_tried_t *what, ngx_http_latchkey_trial_t *trial)
 {
     int        fds[2];
     pid_t      pid;
@@ -114,7 +139,7 @@ ngx_http_latchkey_trial(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf,
 
     if (pid == 0) {
         (void) close(fds[0]);
-        ngx_http_latchkey_trial_child(cf, lmcf, fds[1]);
+        ngx_http_latchkey_trial_child(cf, lmcf, what, fds[1]);
     }
 
     (void) close(fds[1]);
@@ -127,6 +152,7 @@ ngx_http_latchkey_trial(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf,
         (void) kill(pid, SIGKILL);
 
         trial->status = LK_FAULT;
+        trial->accounts = !what->store;
         lk_note_set(&trial->note, "trying it came to no end");
     }
 
@@ -204,31 +230,51 @@ ngx_http_latchkey_become_worker(ngx_conf_t *cf)
 
 static void
 ngx_http_latchkey_trial_child(ngx_conf_t *cf,
-    ngx_http_latchkey_main_conf_t *lmcf, int fd)
+    ngx_http_latchkey_main_conf_t *lmcf, const ngx_http_latchkey_tried_t *what,
+    int fd)
 {
-    lk_store                   *store;
-    lk_settings                *settings;
-    ngx_http_latchkey_trial_t   trial;
-
-    settings = &lmcf->settings;
+    ngx_http_latchkey_trial_t  trial;
 
     ngx_memzero(&trial, sizeof(ngx_http_latchkey_trial_t));
 
-    if (ngx_http_latchkey_become_worker(cf) != NGX_OK) {
+    if (ngx_http_latchkey_become_worker(cf) == NGX_OK) {
+        ngx_http_latchkey_trial_open(lmcf, what, &trial);
+
+    } else {
         trial.status = LK_FAULT;
         lk_note_set(&trial.note, "the workers' user cannot be taken on");
-
-    } else if (settings->replica[0] != '\0') {
-        trial.status = lk_store_open_replicated(lk_env_system(),
-                                                settings->store,
-                                                settings->replica, NULL,
-                                                &store, &trial.note);
-    } else {
-        trial.status = lk_store_open(lk_env_system(), settings->store, NULL,
-                                     &store, &trial.note);
     }
 
     (void) !write(fd, &trial, sizeof(ngx_http_latchkey_trial_t));
 
     _exit(0);
+}
+
+
+static void
+ngx_http_latchkey_trial_open(ngx_http_latchkey_main_conf_t *lmcf,
+    const ngx_http_latchkey_tried_t *what, ngx_http_latchkey_trial_t *trial)
+{
+    lk_store     *store;
+    lk_accounts  *accounts;
+    lk_settings  *settings;
+
+    settings = &lmcf->settings;
+    trial->status = LK_OK;
+
+    if (what->store && settings->replica[0] != '\0') {
+        trial->status = lk_store_open_replicated(lk_env_system(),
+                                                 settings->store,
+                                                 settings->replica, NULL,
+                                                 &store, &trial->note);
+    } else if (what->store) {
+        trial->status = lk_store_open(lk_env_system(), settings->store, NULL,
+                                      &store, &trial->note);
+    }
+
+    if (trial->status == LK_OK && what->accounts) {
+        trial->accounts = 1;
+        trial->status = lk_accounts_open(lk_env_system(), settings,
+                                         lmcf->ring, &accounts, &trial->note);
+    }
 }

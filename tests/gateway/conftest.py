@@ -31,6 +31,7 @@ class Gateways:
         self.folder = folder
         self.numbers = itertools.count(1)
         self.made = []
+        self.echo = None
 
     def __call__(self, **kw):
         gateway = Gateway(self.folder / f"gateway{next(self.numbers)}", **kw)
@@ -39,6 +40,8 @@ class Gateways:
         return gateway
 
     def close(self):
+        if self.echo:
+            self.echo.close()
         for gateway in self.made:
             gateway.stop()
         for gateway in self.made:

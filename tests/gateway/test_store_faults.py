@@ -50,7 +50,8 @@ def is_unknown(answer):
 
 
 def wait_back(gateway, cookie, path="/echo/", seconds=20):
-    wait_until(lambda: get(gateway, path, cookie).status == 200, seconds, "an answer of the store")
+    """Until every worker has found the store again: each tries for itself, a second or two apart."""
+    wait_until(lambda: all(get(gateway, path, cookie).status == 200 for _ in range(20)), seconds, "answers of the store")
 
 
 # ---- a store that hangs ----
@@ -340,11 +341,17 @@ def test_the_start_is_refused_when_the_password_is_wrong_and_it_is_shown_nowhere
             assert "s3cr3t" not in path.read_text(errors="replace"), path
 
 
-def test_a_database_without_tables_is_refused_with_the_command_that_makes_them(gateways, tmp_path):
+def test_databases_without_tables_are_refused_with_the_command_that_makes_them(gateways, tmp_path):
     with opened("postgres") as server:
         [gateway] = nodes(gateways, tmp_path, server.url, wait=False, start=False, init=False)
         run = gateway.test()
-        assert run.returncode != 0 and "latchkey store init" in run.stderr, run.stderr
+        assert run.returncode != 0
+        assert "latchkey_store postgres://latchkey:***@" in run.stderr and "latchkey store init" in run.stderr, run.stderr
+        [gateway] = nodes(gateways, tmp_path, "memory:", settings={"latchkey_accounts": f'"{server.url}"'}, wait=False,
+                          start=False, init=False)
+        run = gateway.trial()
+        assert run.returncode != 0
+        assert "latchkey_accounts postgres://latchkey:***@" in run.stderr and "latchkey store init" in run.stderr, run.stderr
 
 
 def test_a_reload_while_the_store_is_away_is_no_reason_to_end(gateways, tmp_path, store):
