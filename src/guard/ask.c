@@ -5,24 +5,41 @@
 #include "guard/guard_internal.h"
 #include <string.h>
 
-/* Keys are keyed hashes: their own bytes spread them. Twice as many places as questions. */
-enum { PLACES = 2 * LK_ASK_MAX };
-
 typedef struct batch {
-    lk_load loads[LK_ASK_MAX];
-    lk__near_ticket tickets[LK_ASK_MAX];
-    lk_question *first[LK_ASK_MAX]; /* whose record the load is read into */
-    uint16_t load_of[LK_ASK_MAX];   /* by question */
-    uint16_t place[PLACES];         /* load + 1, or 0 */
+    lk_load *loads;           /* N of them, as the store wants to have them */
+    lk__near_ticket *tickets; /* beside each */
+    lk_question **first;      /* whose record it is read into */
+    uint16_t *load_of;        /* by question */
+    uint16_t *place;          /* load + 1, or 0 */
+    size_t places;            /* a power of two, twice the questions or more */
     size_t n;
 } batch;
 
+/* Room for N questions in one piece; `loads` begins it. */
+static bool make_batch(const lk_env *env, size_t n, batch *b)
+{
+    size_t places = 2;
+    while (places < 2 * n)
+        places *= 2;
+    uint8_t *room = lk_alloc(env, n * (sizeof(lk_load) + sizeof(lk__near_ticket) + sizeof(lk_question *)) +
+                                      (n + places) * sizeof(uint16_t));
+    *b = (batch){.places = places};
+    if (room == NULL)
+        return false;
+    b->loads = (lk_load *)(void *)room;
+    b->tickets = (lk__near_ticket *)(void *)(b->loads + n);
+    b->first = (lk_question **)(void *)(b->tickets + n);
+    b->load_of = (uint16_t *)(void *)(b->first + n);
+    b->place = b->load_of + n;
+    return true;
+}
+
+/* Keys are keyed hashes: their own bytes spread them. */
 static uint16_t *place_of(batch *b, const lk_session_key *key)
 {
-    uint16_t at = (uint16_t)((key->bytes[0] | key->bytes[1] << 8) % PLACES);
-    while (b->place[at] != 0 &&
-           memcmp(&b->loads[b->place[at] - 1].key, key, sizeof(*key)) != 0)
-        at = (uint16_t)((at + 1) % PLACES);
+    size_t at = (size_t)(key->bytes[0] | key->bytes[1] << 8) & (b->places - 1);
+    while (b->place[at] != 0 && memcmp(&b->loads[b->place[at] - 1].key, key, sizeof(*key)) != 0)
+        at = (at + 1) & (b->places - 1);
     return &b->place[at];
 }
 
@@ -68,8 +85,8 @@ static void settle(lk_guard *g, batch *b, size_t i, bool keep)
 static void load(lk_guard *g, lk_store *store, lk_question *const *questions, size_t n)
 {
     bool keep = store == g->parts.store;
-    batch *b = lk_alloc(g->parts.env, sizeof(*b));
-    if (b == NULL)
+    batch made, *b = &made;
+    if (n == 0 || !make_batch(g->parts.env, n, b))
         return;
     gather(g, b, questions, n);
     if (b->n > 0) {
@@ -89,7 +106,7 @@ static void load(lk_guard *g, lk_store *store, lk_question *const *questions, si
         q->record_len = from->record_len;
         memcpy(q->record, from->record, from->record_len);
     }
-    lk_free(g->parts.env, b);
+    lk_free(g->parts.env, b->loads);
 }
 
 void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
