@@ -91,13 +91,9 @@ static int dial_path(const char *path, int64_t until_ms)
 /* All addresses of a name, in turn, within the deadline. */
 static int dial_host(const lk__redis_address *at, int64_t until_ms, const char **why)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV},
-                    *found = NULL;
-    char port[8];
-    int fd = -1, error;
+    struct addrinfo *found;
+    int fd = -1, error = lk__redis_resolve(at, until_ms, &found);
 
-    snprintf(port, sizeof(port), "%u", (unsigned)at->port);
-    error = getaddrinfo(at->host, port, &hints, &found);
     if (error != 0) {
         *why = gai_strerror(error);
         return -1;

@@ -13,6 +13,8 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define IDLE_MAX_MS                                                                                          \
+    30000 /* what lay longer may have been forgotten by a firewall on the way, without a word */
 
 int64_t lk__redis_backoff_ms(const lk_env *env, unsigned failures)
 {
@@ -24,7 +26,7 @@ int64_t lk__redis_backoff_ms(const lk_env *env, unsigned failures)
     /* Nodes that lost the same server at the same moment shall not come back at the same moment. */
     if (lk_random(env, &dice, sizeof(dice)) != LK_OK)
         dice = (uint16_t)(uintptr_t)&dice;
-    return ms / 2 + ms * dice / 65536;
+    return ms / 2 + ms / 2 * dice / 65536;
 }
 
 static void note_failure(lk__redis *r, lk__redis_node *node)
@@ -72,7 +74,8 @@ static lk__redis_link *take_idle(lk__redis_node *node)
     while ((link = node->idle) != NULL) {
         node->idle = link->next;
         link->next = NULL;
-        if (link->era == node->era && !lk__redis_link_is_stale(link))
+        if (link->era == node->era && lk__redis_now_ms() - link->used_ms < IDLE_MAX_MS &&
+            !lk__redis_link_is_stale(link))
             return link;
         lk__redis_link_close(link);
     }
@@ -168,6 +171,7 @@ void lk__redis_give_back(lk__redis *r, unsigned number, lk__redis_link *link)
         node->failures = 0;
     }
     if (link->end == LK__REDIS_OPEN && link->awaited == 0 && link->era == node->era) {
+        link->used_ms = lk__redis_now_ms();
         link->next = node->idle;
         node->idle = link;
         link = NULL;

@@ -11,6 +11,7 @@
 #include "store/rules.h"
 #include "store/store_ops.h"
 #include <hiredis/hiredis.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -49,6 +50,12 @@ typedef struct lk__redis_config {
 LK_CHECKED lk_status lk__redis_config_read(lk__redis_kind kind, const lk_store_url *url,
                                            lk__redis_config *out, lk_note *note);
 
+/* ---- resolve.c: names ---- */
+
+/* The addresses of AT, to be freed with freeaddrinfo. Gives 0 or an error of getaddrinfo: EAI_AGAIN when
+ * there was no answer in time. */
+int lk__redis_resolve(const lk__redis_address *at, int64_t until_ms, struct addrinfo **out);
+
 /* ---- link.c: one connection ---- */
 
 /* All waiting is by the clock of the system, whatever clock the sessions go by. */
@@ -70,6 +77,7 @@ typedef struct lk__redis_link {
     size_t out_len, out_cap;
     unsigned awaited; /* answers still to come: with any left the link is never used again */
     uint64_t era;     /* of its node, see nodes.c */
+    int64_t used_ms;  /* when it was given back */
     lk__redis_end end;
 } lk__redis_link;
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NOW_S INT64_C(1795240000)
+#define NOW_S lk_now_s(lk_env_system()) /* what is over, Redis removes by itself */
 
 #define MUST(what)                                                                                           \
     do {                                                                                                     \
