@@ -28,6 +28,9 @@ def refused(gateway, *words):
     ("latchkey_store", "tape:/dev/st0", ["store", "tape", "lmdb:"]),
     ("latchkey_accounts", "tape:/dev/st0", ["database", "sqlite:"]),
     ("latchkey_keys", "relative/keys", ["latchkey_keys", "/"]),
+    ("latchkey_near", "life=2h", ["latchkey_near", "life"]),
+    ("latchkey_replica", "redis://127.0.0.1:1/0", ["latchkey_replica", "lmdb"]),
+    ("latchkey_store", "redis://u:s3cr3t@", ["latchkey_store", "redis://"]),
     ("latchkey_header", "Authorization", ["latchkey_header"]),
     ("latchkey_header", "Remote-User", ["latchkey_header", "identity header"]),
     ("latchkey_header", "latchkey_token", ["latchkey_header", "identity header"]),
@@ -36,6 +39,7 @@ def test_a_setting_that_is_wrong_is_refused_with_place_and_cure(gateways, settin
     gateway = gateways(settings={setting: value}, server="location / { latchkey required; }")
     text = refused(gateway, "[emerg]", *words)
     assert "latchkey.conf:" in text or "nginx.conf:" in text
+    assert "s3cr3t" not in text
 
 
 def test_a_setting_given_twice_names_the_second_line(gateways):
