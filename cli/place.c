@@ -167,10 +167,10 @@ int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_n
     case LK_OK:
         return CLI_YES;
     case LK_REFUSED:
-        return cli_wrong(c, "store %s: %s", shown, why);
+        return cli_wrong(c, "%s: %s", shown, why);
     case LK_MISS:
         if (strstr(why, "store init") == NULL) {
-            return cli_fault(c, "store %s: %s; latchkey store init makes what it needs", shown, why);
+            return cli_fault(c, "%s: %s; latchkey store init makes what it needs", shown, why);
         }
         break;
     case LK_STALE:
@@ -178,7 +178,7 @@ int cli_store_failed(const cli *c, lk_status status, const char *url, const lk_n
     case LK_FAULT:
         break;
     }
-    return cli_fault(c, "store %s: %s", shown, why);
+    return cli_fault(c, "%s: %s", shown, why);
 }
 
 lk_status cli_store_open(const lk_env *env, const char *url, const char *replica, struct lk_table *table,

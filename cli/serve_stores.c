@@ -73,10 +73,20 @@ int serve_choose_stores(const cli *c, serve *s)
 
 /* ---- before the start ---- */
 
+static int has_no_tables(const cli *c, const serve *s, const char *url, const char *whose)
+{
+    char shown[LK_URL_MAX];
+    lk_store_url_show(url, shown, sizeof shown);
+    return cli_fault(
+        c,
+        "%s: there are no tables for %s yet: start with --init, or make them with latchkey store init "
+        "--conf %s/latchkey.conf",
+        shown, whose, s->dir);
+}
+
 static int try_store(const cli *c, const serve *s, const char *url)
 {
     const char *done;
-    char shown[LK_URL_MAX];
     lk_note note;
     if (strstr(url, "://") == NULL) {
         return CLI_YES; /* made at its first use */
@@ -85,15 +95,21 @@ static int try_store(const cli *c, const serve *s, const char *url)
         return store_make(c, url, false, &done);
     }
     lk_status status = store_probe(url, &note);
-    if (status == LK_MISS) {
-        lk_store_url_show(url, shown, sizeof shown);
-        return cli_fault(
-            c,
-            "store %s: there are no tables for sessions yet: start with --init, or make them with "
-            "latchkey store init --conf %s/latchkey.conf",
-            shown, s->dir);
+    return status == LK_MISS ? has_no_tables(c, s, url, "sessions") : cli_store_failed(c, status, url, &note);
+}
+
+static int try_accounts(const cli *c, const serve *s, const char *url)
+{
+    const char *done;
+    lk_note note;
+    if (strstr(url, "://") == NULL) {
+        return CLI_YES;
     }
-    return cli_store_failed(c, status, url, &note);
+    if (s->init) {
+        return store_make_accounts(c, url, false, &done);
+    }
+    lk_status status = store_probe_accounts(url, &note);
+    return status == LK_MISS ? has_no_tables(c, s, url, "users") : cli_store_failed(c, status, url, &note);
 }
 
 /* What nginx would say once a second in its log is said here, once, before it is started. With --keep the
@@ -108,6 +124,7 @@ int serve_try_stores(const cli *c, const serve *s)
         return cli_wrong(c, "%s", note.text);
     }
     int code = try_store(c, s, settings.store);
+    code = code == CLI_YES ? try_accounts(c, s, settings.accounts) : code;
     lk_wipe(&settings, sizeof settings);
     return code;
 }

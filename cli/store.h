@@ -34,6 +34,9 @@ lk_status store_probe(const char *url, lk_note *note);
 /* Make what the store at URL needs, or bring it up to date. *DONE: "ready", "made", "upgraded". CLI_YES, else
  * printed: CLI_NO for a format that this program does not touch. */
 int store_make(const cli *c, const char *url, bool upgrade, const char **done);
+/* The same two for the accounts on a server. */
+lk_status store_probe_accounts(const char *url, lk_note *note);
+int store_make_accounts(const cli *c, const char *url, bool upgrade, const char **done);
 
 /* Each a command; see its help. */
 int store_init(cli *c);

@@ -20,12 +20,30 @@ static const char *const level_words[] = {"fact", "warning", "problem"};
 
 typedef struct checking {
     json_t *findings;
+    bool is_copy;       /* what is looked at is latchkey_replica */
     unsigned counts[3]; /* by lk_finding_level */
 } checking;
 
-static void add(void *context, const lk_finding *f)
+/* A server that takes no writes is what a copy has to be, and one that does is the mistake. */
+static lk_finding role_of_copy(const lk_finding *f)
+{
+    bool is_primary = strstr(f->value, "primary") != NULL || strstr(f->value, "master") != NULL;
+    lk_finding of_copy = {.level = LK_FINDING_FACT, .name = f->name, .value = f->value, .advice = ""};
+    if (is_primary) {
+        of_copy.level = LK_FINDING_PROBLEM;
+        of_copy.advice = "This is no replica: it never hears who logged out. Name a replica of the store in "
+                         "latchkey_replica, or leave it out.";
+    }
+    return of_copy;
+}
+
+static void add(void *context, const lk_finding *found)
 {
     checking *k = context;
+    lk_finding copy = *found, *f = &copy;
+    if (k->is_copy && strcmp(found->name, "role") == 0) {
+        copy = role_of_copy(found);
+    }
     /* Measured here, for every store in the same way. */
     if (strncmp(f->name, "clock_difference", 16) == 0) {
         return;
@@ -106,7 +124,7 @@ static void add_unusable(checking *k, const char *name, const lk_note *note, con
 }
 
 /* LK_OK: looked, and the findings are there; LK_REFUSED; LK_FAULT with the note. */
-static lk_status look_open(checking *k, const store_at *at, bool is_copy, lk_note *note)
+static lk_status look_open(checking *k, const store_at *at, lk_note *note)
 {
     lk_store *store = at->store;
     sample clock;
@@ -119,8 +137,8 @@ static lk_status look_open(checking *k, const store_at *at, bool is_copy, lk_not
         }
         status = lk_store_ready(store, &missing);
         if (status == LK_MISS) {
-            add_unusable(k, is_copy ? "copy" : "ready", &missing,
-                         is_copy ? "a gateway on this node is not ready before its copy is whole" : "");
+            add_unusable(k, k->is_copy ? "copy" : "ready", &missing,
+                         k->is_copy ? "a gateway on this node is not ready before its copy is whole" : "");
             status = LK_OK;
         }
     }
@@ -132,12 +150,12 @@ static lk_status look_open(checking *k, const store_at *at, bool is_copy, lk_not
     return LK_OK;
 }
 
-static lk_status look(const cli *c, checking *k, store_at *at, bool is_copy, lk_note *note)
+static lk_status look(const cli *c, checking *k, store_at *at, lk_note *note)
 {
     lk_status status = store_try(c, at, note);
     switch (status) {
     case LK_OK:
-        return look_open(k, at, is_copy, note);
+        return look_open(k, at, note);
     case LK_MISS:
         add_unusable(k, "schema", note, "latchkey store init makes the tables");
         return LK_OK;
@@ -188,9 +206,9 @@ static json_t *answer_of(const checking *k, const store_at *at)
 /* Check one store into ANSWER[KEY], or into ANSWER itself when there is no key. */
 static int check_one(const cli *c, store_at *at, const char *key, json_t **answer, unsigned *bad)
 {
-    checking k = {.findings = json_array()};
+    checking k = {.findings = json_array(), .is_copy = key != NULL};
     lk_note note;
-    lk_status status = look(c, &k, at, key != NULL, &note);
+    lk_status status = look(c, &k, at, &note);
     if (status != LK_OK) {
         json_decref(k.findings);
         return cli_store_failed(c, status, at->url, &note);

@@ -189,8 +189,7 @@ static void remark_on(uint64_t n, const char *what)
 
 static void remarks(const copying *k)
 {
-    remark_on(k->n.there, "were in TO before");
-    remark_on(k->n.updated, "of them were brought up to date");
+    remark_on(k->n.updated, "that were in TO before were brought up to date");
     remark_on(k->n.ended, "were ended in TO, since they ended in FROM");
     remark_on(k->n.gone, "ended while they were being copied");
     remark_on(k->n.ended_there, "had ended in TO and were not made again");
@@ -208,17 +207,16 @@ static void remarks(const copying *k)
 
 static int answer(const copying *k)
 {
-    char copied[CLI_NUMBER_MAX], cutoffs[CLI_NUMBER_MAX], rate[CLI_NUMBER_MAX], compared[CLI_NUMBER_MAX];
+    char listed[CLI_NUMBER_MAX], copied[CLI_NUMBER_MAX], there[CLI_NUMBER_MAX], cutoffs[CLI_NUMBER_MAX];
     int64_t took_ms = lk_env_system()->mono_ms(lk_env_system()) - k->begun_ms;
+    bool is_whole = k->n.unreadable == 0 && k->n.differing == 0;
     remarks(k);
     int code = cli_done(
         k->c, answer_of(k, took_ms),
-        "%s sessions and %s cut-offs copied in %.1f s (%s/s); %s compared in full\nNot copied: accounts, "
-        "keys, counted login failures, and the marks of sessions that have ended.",
-        cli_number(k->n.copied, copied), cli_number(k->n.cutoffs, cutoffs), (double)took_ms / 1000,
-        cli_number(k->n.copied * 1000 / (uint64_t)(took_ms > 0 ? took_ms : 1), rate),
-        cli_number(k->n.compared, compared));
-    bool is_whole = k->n.unreadable == 0 && k->n.differing == 0;
+        "%s sessions: %s copied, %s there before; %s cut-offs copied; %.1f s; %llu compared in full\n"
+        "Not copied: accounts, keys, counted login failures, and the marks of sessions that have ended.",
+        cli_number(k->n.listed, listed), cli_number(k->n.copied, copied), cli_number(k->n.there, there),
+        cli_number(k->n.cutoffs, cutoffs), (double)took_ms / 1000, (unsigned long long)k->n.compared);
     return code == CLI_YES && !is_whole ? CLI_NO : code;
 }
 

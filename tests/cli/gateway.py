@@ -137,12 +137,12 @@ class Browser:
 
     def register(self, name="alice", password=PASSWORD):
         answer = self.send("POST", "/auth/register", {"username": name, "password": password})
-        assert answer.status == 201, answer.body
+        assert answer.status == 201, (answer.body, self.gateway.log())
         return answer
 
     def login(self, name="alice", password=PASSWORD, **more):
         answer = self.send("POST", "/auth/login", {"username": name, "password": password, **more})
-        assert answer.status == 200, answer.body
+        assert answer.status == 200, (answer.body, self.gateway.log())
         return answer
 
     def is_known(self):

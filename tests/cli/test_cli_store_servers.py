@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import COMMAND, FAULT, NO, ROOT, WRONG, YES, Latchkey
+from conftest import COMMAND, FAULT, NO, PASSWORD, ROOT, WRONG, YES, Latchkey
 from stores import dump, fill, public_ids, sessions, tool
 
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
@@ -85,6 +85,20 @@ def test_tables_are_made_once(latchkey, server):
     assert "ready" in said(latchkey, server, *words, code=YES)
     assert latchkey.json("store", "upgrade", "--store", server.url)["store"]["done"] == "ready"
     assert latchkey.json("store", "stats", "--store", server.url)["sessions"] == 0
+
+
+@on(SQL)
+def test_tables_of_accounts_are_made_with_those_of_the_store(tmp_path, server):
+    latchkey = Latchkey(tmp_path, latchkey_store=f'"{server.url}"', latchkey_accounts=f'"{server.url}"')
+    assert "latchkey store init" in said(latchkey, server, "user", "list", code=FAULT)
+    made = latchkey.json("store", "init")
+    assert (made["store"]["done"], made["accounts"]["done"]) == ("made", "made")
+    made = latchkey.json("store", "init")
+    assert (made["store"]["done"], made["accounts"]["done"]) == ("ready", "ready")
+    latchkey.text("user", "add", "alice", input=PASSWORD)
+    assert [user["name"] for user in latchkey.json("user", "list")["users"]] == ["alice"]
+    latchkey.text("user", "disable", "alice")
+    assert latchkey.json("store", "init", "--store", f"lmdb:{tmp_path}/x", "--accounts", server.url)["accounts"]["done"] == "ready"
 
 
 @on(["redis"])
@@ -245,6 +259,26 @@ def test_check_finds_a_clock_that_differs(latchkey, server, off):
         clock = findings(latchkey, server.url, env=off(seconds))["clock"]
         assert (clock["level"], words in clock["value"]) == (level, True), clock
         assert abs(float(clock["value"].split()[0]) - abs(seconds)) < 1
+
+
+def test_check_looks_at_the_replica_too(tmp_path):
+    with servers.PostgresPair() as pair:
+        latchkey = Latchkey(tmp_path, latchkey_store=f'"{pair.url}"', latchkey_replica=f'"{pair.replica_url}"')
+        latchkey.text("store", "init")
+        pair.wait_well()
+        found = {f["name"]: f for f in latchkey.json("store", "check", code=NO)["replica"]["findings"]}
+        assert found["role"]["level"] == "fact" and "copy" not in found
+        assert "round_trip" in found
+        pair.replica.stop()
+        assert pair.replica.address in said(latchkey, pair, "store", "check", code=FAULT)
+        fill(pair.url, 20)  # and what ends sessions goes on without it
+        latchkey.text("key", "new", "--alg", "EdDSA")
+        done = latchkey.run("session", "revoke", public_ids(pair.url)[0])
+        assert done.returncode == YES and b"replica" in done.stderr
+        pair.replica.start()
+        latchkey.settings["latchkey_replica"], latchkey.settings["latchkey_store"] = f'"{pair.url}?deadline=300ms"', f'"{pair.url}"'
+        latchkey.write()
+        assert "no replica" in said(latchkey, pair, "store", "check", code=NO)
 
 
 # ---- stats, sweep ----
