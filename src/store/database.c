@@ -62,20 +62,14 @@ static lk_status read_rows(lk__db *db, const asking *a, lk_sql_query *q)
 
 static lk_status ask(lk__db *db, lk_sql_link *link, const asking *a)
 {
-    static const size_t sizes[LK__DB_SIZES] = {1, 8, 32, LK__DB_BATCH};
-    const char *const *texts = a->whole ? db->text->wholes : db->text->heads;
+    lk_session_key ids[LK__DB_BATCH];
     lk_sql_query *q;
-    unsigned size = 0;
     lk_status status;
 
-    while (sizes[size] < a->n)
-        size++;
-    status = lk_sql_prepare(link, texts[size], &q);
-    if (status != LK_OK)
-        return LK_FAULT;
-    for (size_t i = 0; i < sizes[size]; i++)
-        lk_sql_bind_bytes(q, (int)i + 1, lk__db_id(&a->loads[i < a->n ? i : a->n - 1]->key));
-    return read_rows(db, a, q);
+    for (size_t i = 0; i < a->n; i++)
+        ids[i] = a->loads[i]->key;
+    status = lk__db_ask_ids(link, a->whole ? db->text->wholes : db->text->heads, ids, a->n, &q);
+    return status == LK_OK ? read_rows(db, a, q) : LK_FAULT;
 }
 
 /* Everything of one kind. *any: something could be looked at. */

@@ -30,23 +30,21 @@ typedef struct lk__db_text {
     bool is_one_writer;               /* the database lets one write at a time, so there is nothing to lock */
     const char *heads[LK__DB_SIZES];  /* id, seen, head */
     const char *wholes[LK__DB_SIZES]; /* id, seen, head, fields */
-    const char *lock_one;             /* id, seen, head, fields, due */
-    const char *lock_many;            /* of LK__DB_BATCH, in the order of their ids: id, seen, head */
-    const char *lock_free_many;       /* the same, passing over those that somebody else holds */
-    const char *lock_user;            /* from owner, to owner, one more id: id, seen, head */
-    const char *lock_turn;            /* n; NULL where there is one writer at a time anyway */
-    const char *touch_many;           /* LK__DB_BATCH pairs of id and time; NULL: one after the other */
+    const char *lock_one;             /* id, seen, head, fields; held */
+    const char *locks[LK__DB_SIZES];  /* in the order of their ids: id, seen, head; held */
+    const char *free_locks[LK__DB_SIZES]; /* the same, passing over those that somebody else holds */
+    const char *lock_turn;                /* n; NULL where there is one writer at a time anyway */
+    const char *deletes[LK__DB_SIZES];
+    const char *touch_many; /* LK__DB_BATCH pairs of id and time; NULL: one after the other */
     const char *touch_one;
     const char *defer_many; /* the same for due */
     const char *defer_one;
     const char *insert;         /* due, seen, owner, head, fields, id; nothing when the id is there */
     const char *insert_nobodys; /* due, seen, head, fields, id */
     const char *insert_fence;   /* due, head, id */
-    const char *due;            /* now, limit: id, seen, head of what is to be looked at, locked */
     const char *lease;          /* one row, when nobody else has it */
-    const char *delete_one, *delete_many;
-    const char *notify;   /* tell who listens; NULL where nobody can, or needs not be told */
-    const char *estimate; /* rows of latchkey_session, and the bytes it takes */
+    const char *notify;         /* tell who listens; NULL where nobody can, or needs not be told */
+    const char *estimate;       /* rows of latchkey_session, and the bytes it takes */
 } lk__db_text;
 
 const lk__db_text *lk__db_text_of(lk_sql_dialect dialect);
@@ -118,8 +116,10 @@ LK_CHECKED lk_status lk__db_row_read(lk_sql_query *q, bool with_fields, lk__db_r
 LK_CHECKED lk_status lk__db_row_session(lk__db *db, const lk__db_row *row, uint8_t *buf, size_t cap,
                                         lk_session *out);
 
-/* Bind IDS to the places of a statement that takes ROOM of them, from place FIRST on. */
-void lk__db_bind_ids(lk_sql_query *q, int first, const lk_session_key *ids, size_t n, size_t room);
+/* Ask one of TEXTS, statements of 1, 8, 32 and LK__DB_BATCH ids, for IDS, of which there are 1 to
+ * LK__DB_BATCH. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk__db_ask_ids(lk_sql_link *link, const char *const texts[LK__DB_SIZES],
+                                    const lk_session_key *ids, size_t n, lk_sql_query **out);
 
 /* ---- database_tx.c: transactions ---- */
 
@@ -200,8 +200,9 @@ typedef struct lk__db_judged {
     size_t later_n;
 } lk__db_judged;
 
-/* Judge all rows of Q (id, seen, head), LK__DB_BATCH at most. */
-LK_CHECKED lk_status lk__db_judge_all(lk__db *db, lk_sql_query *q, int64_t now_s, lk__db_judged *out);
+/* Lock IDS, a batch at most, but for those that somebody else holds, and judge them. */
+LK_CHECKED lk_status lk__db_judge_all(lk__db_tx *tx, const lk_session_key *ids, size_t n, int64_t now_s,
+                                      lk__db_judged *out);
 LK_CHECKED lk_status lk__db_clear(lk__db_tx *tx, const lk__db_judged *judged);
 
 /* ---- database_schema.c ---- */

@@ -149,13 +149,11 @@ static lk_status follow(lk__db_tx *tx, ending *e)
 static lk_status lock_chain(lk__db_tx *tx, const ending *e, place places[CHAIN_MAX])
 {
     lk_sql_query *q;
-    lk_status status =
-        lk_sql_prepare(tx->link, e->n == 1 ? tx->db->text->lock_one : tx->db->text->lock_many, &q);
+    lk_status status = lk__db_ask_ids(tx->link, tx->db->text->locks, e->chain, e->n, &q);
 
     memset(places, 0, CHAIN_MAX * sizeof(places[0]));
     if (status != LK_OK)
         return status;
-    lk__db_bind_ids(q, 1, e->chain, e->n, e->n == 1 ? 1 : LK__DB_BATCH);
     while ((status = lk_sql_step(q)) == LK_OK) {
         lk_session_key id;
         place found;

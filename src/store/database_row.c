@@ -85,10 +85,19 @@ lk_status lk__db_row_session(lk__db *db, const lk__db_row *row, uint8_t *buf, si
     return LK_OK;
 }
 
-void lk__db_bind_ids(lk_sql_query *q, int first, const lk_session_key *ids, size_t n, size_t room)
+lk_status lk__db_ask_ids(lk_sql_link *link, const char *const texts[LK__DB_SIZES], const lk_session_key *ids,
+                         size_t n, lk_sql_query **out)
 {
-    for (size_t i = 0; i < room; i++)
-        lk_sql_bind_bytes(q, first + (int)i, lk__db_id(&ids[i < n ? i : n - 1]));
+    static const size_t sizes[LK__DB_SIZES] = {1, 8, 32, LK__DB_BATCH};
+    unsigned size = 0;
+    lk_status status;
+
+    while (sizes[size] < n)
+        size++;
+    status = lk_sql_prepare(link, texts[size], out);
+    for (size_t i = 0; i < sizes[size] && status == LK_OK; i++)
+        lk_sql_bind_bytes(*out, (int)i + 1, lk__db_id(&ids[i < n ? i : n - 1])); /* the last one again */
+    return status;
 }
 
 void lk__db_pairs_add(lk__db_pairs *pairs, const lk_session_key *id, int64_t value)

@@ -30,38 +30,34 @@ static void judge(lk__db *db, const lk__db_row *row, int64_t now_s, lk__db_judge
     }
 }
 
-lk_status lk__db_judge_all(lk__db *db, lk_sql_query *q, int64_t now_s, lk__db_judged *out)
+lk_status lk__db_judge_all(lk__db_tx *tx, const lk_session_key *ids, size_t n, int64_t now_s,
+                           lk__db_judged *out)
 {
+    lk_sql_query *q;
     lk_status status;
 
     out->over_n = out->later_n = 0;
-    while ((status = lk_sql_step(q)) == LK_OK) {
+    if (n == 0)
+        return LK_OK;
+    status = lk__db_ask_ids(tx->link, tx->db->text->free_locks, ids, n, &q);
+    while (status == LK_OK && (status = lk_sql_step(q)) == LK_OK) {
         lk__db_row row;
 
-        if (out->over_n + out->later_n == LK__DB_BATCH)
-            break;
         (void)!lk__db_row_read(q, false, &row);
-        judge(db, &row, now_s, out);
+        judge(tx->db, &row, now_s, out);
     }
-    if (status == LK_OK)
-        lk_sql_reset(q);
     return status == LK_MISS ? LK_OK : status;
 }
 
 static lk_status remove_over(lk__db_tx *tx, const lk__db_judged *judged)
 {
-    const lk__db_text *text = tx->db->text;
-    bool is_one = judged->over_n == 1;
     lk_sql_query *q;
     lk_status status;
 
     if (judged->over_n == 0)
         return LK_OK;
-    status = lk_sql_prepare(tx->link, is_one ? text->delete_one : text->delete_many, &q);
-    if (status != LK_OK)
-        return status;
-    lk__db_bind_ids(q, 1, judged->over, judged->over_n, is_one ? 1 : LK__DB_BATCH);
-    return lk_sql_run(q, NULL);
+    status = lk__db_ask_ids(tx->link, tx->db->text->deletes, judged->over, judged->over_n, &q);
+    return status == LK_OK ? lk_sql_run(q, NULL) : status;
 }
 
 lk_status lk__db_clear(lk__db_tx *tx, const lk__db_judged *judged)
@@ -95,16 +91,35 @@ static lk_status take_lease(lk__db_tx *tx, sweeping *w)
     return status;
 }
 
+/* Found by the index on `due` without a lock, and locked by the index on `id` as by everybody: two ways to
+ * one row would be two orders of locks. */
+static lk_status find_due(lk__db_tx *tx, const sweeping *w, lk_session_key *ids, size_t *n)
+{
+    static const char text[] = "SELECT id FROM latchkey_session WHERE due <= ? ORDER BY due LIMIT ?";
+    uint32_t most = w->rows_max < LK__DB_BATCH ? w->rows_max : LK__DB_BATCH;
+    lk_sql_query *q;
+    lk_status status = lk_sql_ask(
+        tx->link, text, LK_SQL_VALUES(lk_sql_of_i64(lk__db_time(w->now_s)), lk_sql_of_i64(most)), &q);
+
+    *n = 0;
+    while (status == LK_OK && (status = lk_sql_step(q)) == LK_OK) {
+        lk_view id = lk_sql_bytes(q, 0);
+
+        if (id.len == sizeof(ids->bytes) && *n < LK__DB_BATCH)
+            memcpy(ids[(*n)++].bytes, id.p, id.len);
+    }
+    return status == LK_MISS ? LK_OK : status;
+}
+
 static lk_status sweep_sessions(lk__db_tx *tx, sweeping *w)
 {
-    uint32_t n = w->rows_max < LK__DB_BATCH ? w->rows_max : LK__DB_BATCH;
+    lk_session_key ids[LK__DB_BATCH];
     lk__db_judged judged;
-    lk_sql_query *q;
-    lk_status status = lk_sql_ask(tx->link, tx->db->text->due,
-                                  LK_SQL_VALUES(lk_sql_of_i64(lk__db_time(w->now_s)), lk_sql_of_i64(n)), &q);
+    size_t n;
+    lk_status status = find_due(tx, w, ids, &n);
 
     if (status == LK_OK)
-        status = lk__db_judge_all(tx->db, q, w->now_s, &judged);
+        status = lk__db_judge_all(tx, ids, n, w->now_s, &judged);
     if (status == LK_OK)
         status = lk__db_clear(tx, &judged);
     if (status != LK_OK)

@@ -28,30 +28,27 @@ _Static_assert(LK__DB_BATCH == 128, "the largest statement takes a batch");
 
 #define HEADS(places) "SELECT id, " SEEN ", head" SESSION " WHERE id IN (" places ")"
 #define WHOLES(places) "SELECT id, " SEEN ", head, fields" SESSION " WHERE id IN (" places ")"
+#define ORDERED(places) HEADS(places) " ORDER BY id"
+#define DELETES(places) "DELETE" SESSION " WHERE id IN (" places ")"
 #define SIZED(form)                                                                                          \
     {                                                                                                        \
         form(P1), form(P8), form(P32), form(P128)                                                            \
     }
+
+#define HOLD " FOR UPDATE"
+#define HOLD_FREE " FOR UPDATE SKIP LOCKED"
+#define HELD(places) ORDERED(places) HOLD
+#define HELD_FREE(places) ORDERED(places) HOLD_FREE
 
 #define INSERT "INSERT INTO latchkey_session (due, seen, owner, head, fields, id) VALUES "
 #define WITH_OWNER "(?, ?, ?, ?, ?, ?)"
 #define WITHOUT_OWNER "(?, ?, NULL, ?, ?, ?)"
 #define AS_FENCE "(?, NULL, NULL, ?, NULL, ?)"
 
-/* Statements of one row and no lock are the same everywhere; these end in how a dialect holds a row. */
-#define LOCK_ONE "SELECT id, " SEEN ", head, fields" SESSION " WHERE id = ?"
-#define LOCK_MANY "SELECT id, " SEEN ", head" SESSION " WHERE id IN (" P128 ") ORDER BY id"
-#define LOCK_USER                                                                                            \
-    "SELECT id, " SEEN ", head" SESSION " WHERE (owner >= ? AND owner <= ?) OR id = ? ORDER BY id"
-#define DUE "SELECT id, " SEEN ", head" SESSION " WHERE due <= ? ORDER BY due LIMIT ?"
+#define ONE "SELECT id, " SEEN ", head, fields" SESSION " WHERE id = ?"
 #define LEASE "SELECT swept_s FROM latchkey_lease WHERE name = 'sweep'"
 #define TOUCH_ONE "UPDATE latchkey_session SET seen = ? WHERE id = ? AND seen < ?"
 #define DEFER_ONE "UPDATE latchkey_session SET due = ? WHERE id = ? AND due <> ?"
-#define DELETE_ONE "DELETE FROM latchkey_session WHERE id = ?"
-#define DELETE_MANY "DELETE FROM latchkey_session WHERE id IN (" P128 ")"
-
-#define HOLD " FOR UPDATE"
-#define HOLD_FREE " FOR UPDATE SKIP LOCKED"
 
 /* ---- SQLite: one writer at a time, so there is nothing to lock ---- */
 
@@ -61,19 +58,16 @@ static const lk__db_text sqlite = {
     .is_one_writer = true,
     .heads = SIZED(HEADS),
     .wholes = SIZED(WHOLES),
-    .lock_one = LOCK_ONE,
-    .lock_many = LOCK_MANY,
-    .lock_free_many = LOCK_MANY,
-    .lock_user = LOCK_USER,
+    .lock_one = ONE,
+    .locks = SIZED(ORDERED),
+    .free_locks = SIZED(ORDERED),
+    .deletes = SIZED(DELETES),
     .touch_one = TOUCH_ONE,
     .defer_one = DEFER_ONE,
     .insert = INSERT WITH_OWNER KEEP_THERE,
     .insert_nobodys = INSERT WITHOUT_OWNER KEEP_THERE,
     .insert_fence = INSERT AS_FENCE KEEP_THERE,
-    .due = DUE,
     .lease = LEASE,
-    .delete_one = DELETE_ONE,
-    .delete_many = DELETE_MANY,
     .estimate = "SELECT (SELECT count(*) FROM latchkey_session),"
                 " (SELECT (p.page_count - f.freelist_count) * s.page_size FROM pragma_page_count AS p,"
                 " pragma_freelist_count AS f, pragma_page_size AS s)",
@@ -87,10 +81,10 @@ static const lk__db_text sqlite = {
 static const lk__db_text postgres = {
     .heads = SIZED(HEADS),
     .wholes = SIZED(WHOLES),
-    .lock_one = LOCK_ONE HOLD,
-    .lock_many = LOCK_MANY HOLD,
-    .lock_free_many = LOCK_MANY HOLD_FREE,
-    .lock_user = LOCK_USER HOLD,
+    .lock_one = ONE HOLD,
+    .locks = SIZED(HELD),
+    .free_locks = SIZED(HELD_FREE),
+    .deletes = SIZED(DELETES),
     .lock_turn = "SELECT n FROM latchkey_turn WHERE n = ?" HOLD,
     .touch_many =
         "UPDATE latchkey_session AS s SET seen = v.at FROM " PAIRS " WHERE s.id = v.id AND s.seen < v.at",
@@ -100,10 +94,7 @@ static const lk__db_text postgres = {
     .insert = INSERT WITH_OWNER KEEP_THERE,
     .insert_nobodys = INSERT WITHOUT_OWNER KEEP_THERE,
     .insert_fence = INSERT AS_FENCE KEEP_THERE,
-    .due = DUE HOLD_FREE,
     .lease = LEASE HOLD_FREE,
-    .delete_one = DELETE_ONE,
-    .delete_many = DELETE_MANY,
     /* Not worth a wait for the disk: who misses it looks by himself a little later. */
     .notify = "SELECT set_config('synchronous_commit', 'off', true), pg_notify('latchkey', '')",
     .estimate = "SELECT COALESCE(NULLIF(s.n_live_tup, 0), CAST(greatest(c.reltuples, 0) AS bigint)),"
@@ -119,26 +110,33 @@ static const lk__db_text postgres = {
 #define ROW "SELECT CAST(? AS BINARY(12)), CAST(? AS SIGNED)"
 #define ROWS "(SELECT CAST(? AS BINARY(12)) AS id, CAST(? AS SIGNED) AS at" U127(" UNION ALL " ROW) ") AS v"
 
+/* Rows are always come by through the index on `id`: in a small table MariaDB would rather read all of it,
+ * and lock what others have. */
+#define BY_ID " FORCE INDEX (latchkey_session_by_id)"
+#define MY_ORDERED(places) "SELECT id, " SEEN ", head" SESSION BY_ID " WHERE id IN (" places ") ORDER BY id"
+#define MY_HELD(places) MY_ORDERED(places) HOLD
+#define MY_HELD_FREE(places) MY_ORDERED(places) HOLD_FREE
+#define MY_DELETES(places) "DELETE latchkey_session" SESSION BY_ID " WHERE id IN (" places ")"
+
 static const lk__db_text mariadb = {
     .heads = SIZED(HEADS),
     .wholes = SIZED(WHOLES),
-    .lock_one = LOCK_ONE HOLD,
-    .lock_many = LOCK_MANY HOLD,
-    .lock_free_many = LOCK_MANY HOLD_FREE,
-    .lock_user = LOCK_USER HOLD,
+    .lock_one = ONE HOLD,
+    .locks = SIZED(MY_HELD),
+    .free_locks = SIZED(MY_HELD_FREE),
+    .deletes = SIZED(MY_DELETES),
     .lock_turn = "SELECT n FROM latchkey_turn WHERE n = ?" HOLD,
-    .touch_many = "UPDATE " ROWS " STRAIGHT_JOIN latchkey_session AS s ON s.id = v.id SET s.seen = v.at"
-                  " WHERE s.seen < v.at",
+    .touch_many =
+        "UPDATE " ROWS " STRAIGHT_JOIN latchkey_session AS s" BY_ID " ON s.id = v.id SET s.seen = v.at"
+        " WHERE s.seen < v.at",
     .touch_one = TOUCH_ONE,
-    .defer_many = "UPDATE " ROWS " STRAIGHT_JOIN latchkey_session AS s ON s.id = v.id SET s.due = v.at",
+    .defer_many =
+        "UPDATE " ROWS " STRAIGHT_JOIN latchkey_session AS s" BY_ID " ON s.id = v.id SET s.due = v.at",
     .defer_one = DEFER_ONE,
     .insert = INSERT WITH_OWNER OR_SAME,
     .insert_nobodys = INSERT WITHOUT_OWNER OR_SAME,
     .insert_fence = INSERT AS_FENCE OR_SAME,
-    .due = DUE HOLD_FREE,
     .lease = LEASE HOLD_FREE,
-    .delete_one = DELETE_ONE,
-    .delete_many = DELETE_MANY,
     .estimate = "SELECT table_rows, data_length + index_length FROM information_schema.tables"
                 " WHERE table_schema = DATABASE() AND table_name = 'latchkey_session'",
 };

@@ -253,11 +253,10 @@ static int by_id(const void *one, const void *other)
 static lk_status hold_many(lk__db_tx *tx, const lk__db_pairs *pairs)
 {
     lk_sql_query *q;
-    lk_status status = lk_sql_prepare(tx->link, tx->db->text->lock_many, &q);
+    lk_status status = lk__db_ask_ids(tx->link, tx->db->text->locks, pairs->ids, pairs->n, &q);
 
     if (status != LK_OK)
         return status;
-    lk__db_bind_ids(q, 1, pairs->ids, pairs->n, LK__DB_BATCH);
     while ((status = lk_sql_step(q)) == LK_OK)
         continue;
     return status == LK_MISS ? LK_OK : status;
