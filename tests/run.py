@@ -30,6 +30,7 @@ def steps(build, sanitized):
         ("command line", python + ["tests/cli"], rel),
         ("attacks", python + ["tests/attacks"], rel),
         ("gateway", python + ["tests/gateway"], san),
+        ("faults", ["tests/faults/run"], san),
         ("browser", python + ["tests/browser"], rel),
     ]
 
@@ -81,6 +82,9 @@ def main():
         total_passed += passed
         total_failed += failed
         print(f"{passed:5} passed {failed:3} failed  {time.monotonic() - started:6.1f} s", flush=True)
+        tables = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("| ")]
+        if tables:
+            print("\n".join(tables), flush=True)
         if failed:
             tail = log.read_text(errors="replace").splitlines()[-120:]
             print("\n".join("    " + line for line in tail), flush=True)

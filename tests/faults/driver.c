@@ -6,7 +6,7 @@
  *   driver setup  --url URL
  *   driver run    --url URL [--url URL]... --history FILE [--nodes N] [--guard] [--dir DIR] [--ops N]
  * [--bound MS]
- *                 [--netns NODE=PATH] [--clock NODE=MS] [--idle S] [--pause US]
+ *                 [--netns NODE=PATH] [--clock NODE=MS] [--own-clocks] [--idle S] [--lag MS] [--pause US]
  *   driver replay --url URL --history FILE
  *   driver fields --url URL --times N
  *
@@ -508,6 +508,12 @@ static bool read_option(int which, const char *text)
     case 'p':
         set.pause_us = (useconds_t)atoi(text);
         return true;
+    case 'l':
+        set.cluster.lag_ms = atoi(text);
+        return true;
+    case 'w':
+        set.cluster.has_own_clocks = true;
+        return true;
     case 't':
         set.times = (unsigned)atoi(text);
         return true;
@@ -530,10 +536,15 @@ static bool read_options(int argc, char **argv)
                                             {"idle", required_argument, NULL, 'i'},
                                             {"pause", required_argument, NULL, 'p'},
                                             {"times", required_argument, NULL, 't'},
+                                            {"lag", required_argument, NULL, 'l'},
+                                            {"own-clocks", no_argument, NULL, 'w'},
                                             {NULL, 0, NULL, 0}};
     int which;
 
-    set = (settings){.nodes = 3, .pause_us = 1000, .times = 1000, .cluster = {.dir = "/tmp", .idle_s = 1800}};
+    set = (settings){.nodes = 3,
+                     .pause_us = 1000,
+                     .times = 1000,
+                     .cluster = {.dir = "/tmp", .idle_s = 1800, .lag_ms = 500}};
     while ((which = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!read_option(which, optarg))
             return false;

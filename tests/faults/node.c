@@ -49,6 +49,8 @@ static lk_status open_store(node *n, lk_note *note)
     if (status != LK_OK)
         return status;
     lk_cluster_clock_init(&n->clock, &n->base, n->table);
+    if (n->of->has_own_clocks)
+        n->clock.env = n->base;
     return lk_store_open(&n->clock.env, n->settings.store, n->table, &n->store, note);
 }
 
@@ -175,7 +177,7 @@ static lk_status guard_login(node *n, ticket *out)
 
 static lk_status guard_check(node *n, const ticket *t, lk_identity *out)
 {
-    static const lk_rule required = {.mode = LK_MODE_REQUIRED};
+    const lk_rule required = {.mode = LK_MODE_REQUIRED, .lag_ms = n->of->lag_ms, .lag = LK_LAG_ASK};
     char cookie[96];
     lk_view field;
     lk_presented presented = {.cookies = &field, .cookies_n = 1};
@@ -194,20 +196,20 @@ static lk_status guard_check(node *n, const ticket *t, lk_identity *out)
     return LK_FAULT;
 }
 
-static lk_status guard_count_of(node *n, const ticket *t, int64_t *count)
+/* The field that counts, -1 when it cannot be read. */
+static int64_t guard_count_of(node *n, const ticket *t)
 {
     static uint8_t buf[LK_RECORD_MAX];
     lk_session s;
     lk_reason why;
     lk_view value;
+    int64_t count;
 
-    *count = -1;
     if (lk_guard_session(n->guard, &t->key, buf, &s, &why) != LK_OK)
-        return LK_FAULT;
-    *count = 0;
-    if (lk_fields_get(s.fields, COUNTER, &value) == LK_OK && lk_parse_i64(value, count) != LK_OK)
-        *count = -1;
-    return LK_OK;
+        return -1;
+    if (lk_fields_get(s.fields, COUNTER, &value) != LK_OK)
+        return 0;
+    return lk_parse_i64(value, &count) == LK_OK ? count : -1;
 }
 
 /* ---- either ---- */
@@ -245,7 +247,9 @@ lk_status node_check(node *n, const ticket *t, int64_t *count)
     if (n->guard == NULL)
         return store_check(n, t, count);
     status = guard_check(n, t, &id);
-    return status == LK_OK && count != NULL ? guard_count_of(n, t, count) : status;
+    if (status == LK_OK && count != NULL)
+        *count = guard_count_of(n, t);
+    return status;
 }
 
 void node_upkeep(node *n)

@@ -14,6 +14,8 @@ typedef struct cluster {
     bool has_guard;  /* a guard with near copies and a follower, as a gateway has; else the bare store */
     const char *dir; /* with the keys */
     int64_t idle_s;
+    int64_t lag_ms;      /* latchkey_revocation_lag, with `ask` */
+    bool has_own_clocks; /* each node believes its own clock, as it must not */
 } cluster;
 
 /* A session somebody holds: what a cookie would say. */

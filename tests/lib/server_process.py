@@ -118,10 +118,11 @@ class Watchdog:
 
 
 class Directory:
-    """A directory of its own, in memory or (ON_DISK) not, belonging to the user that the server runs as."""
+    """A directory of its own, in memory, or (ON_DISK) not, or in PLACE; belonging to the user that the server runs as."""
 
-    def __init__(self, name, user=None, on_disk=False):
-        place = MEMORY if not on_disk and os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    def __init__(self, name, user=None, on_disk=False, place=None):
+        if place is None:
+            place = MEMORY if not on_disk and os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         self.path = Path(tempfile.mkdtemp(prefix=f"latchkey-{name}-", dir=place))
         Watchdog.tell("dir", self.path)
         self.user = user

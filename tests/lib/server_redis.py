@@ -10,13 +10,13 @@ MASTER = "mymaster"
 class RedisServer(Process):
     """One redis-server. CONFIG: lines of redis.conf."""
 
-    def __init__(self, directory, login, name="redis", durable=False, config=()):
+    def __init__(self, directory, login, name="redis", durable=False, config=(), also_on=None):
         super().__init__(name, directory, directory.user)
         self.login = login
         self.place = directory.folder(name)
         self.conf = directory.file(f"{name}.conf", "\n".join([
-            f"port {self.port}", f"bind {HOST}", "protected-mode no", "daemonize no", f"dir {self.place}",
-            'save ""', "appendonly yes", f"appendfsync {'always' if durable else 'no'}", "auto-aof-rewrite-percentage 0",
+            f"port {self.port}", f"bind {HOST}{' ' + also_on[0] if also_on else ''}", "protected-mode no", "daemonize no",
+            f"dir {self.place}", 'save ""', "appendonly yes", f"appendfsync {'always' if durable else 'no'}", "auto-aof-rewrite-percentage 0",
             "repl-diskless-sync yes", "repl-diskless-sync-delay 0", "repl-diskless-load swapdb", "repl-timeout 10",
             "repl-ping-replica-period 1", f"masteruser {login.admin}", f"masterauth {login.admin_password}",
             *login.acl(), *config, ""]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """PostgreSQL and MariaDB: a data directory, an operator and a user `latchkey` who owns the database `latchkey` only."""
+import ipaddress
 import signal
 import subprocess
 
@@ -13,14 +14,15 @@ class PostgresServer(Process):
     """One cluster of PostgreSQL. SETTINGS are lines of postgresql.conf."""
     stop_signal = signal.SIGINT  # "fast": does not wait for who is connected
 
-    def __init__(self, directory, login, name="postgres", durable=False, settings=()):
+    def __init__(self, directory, login, name="postgres", durable=False, settings=(), also_on=None):
         super().__init__(name, directory, directory.user)
         self.login = login
         self.data = directory.path / f"{name}-data"
+        self.also_on = also_on
         sync = "on" if durable else "off"
         self.settings = [
-            f"listen_addresses = '{HOST}'", f"port = {self.port}", f"unix_socket_directories = '{directory.path}'",
-            f"fsync = {sync}", f"full_page_writes = {sync}", "max_connections = 100", "shared_buffers = 32MB",
+            f"listen_addresses = '{HOST}{',' + also_on[0] if also_on else ''}'", f"port = {self.port}", f"unix_socket_directories = '{directory.path}'",
+            f"fsync = {sync}", "recovery_init_sync_method = syncfs", f"full_page_writes = {sync}", "max_connections = 100", "shared_buffers = 32MB",
             "max_wal_size = 256MB", "log_line_prefix = '%m [%p] '", "lc_messages = 'C'", "timezone = 'UTC'", *settings]
 
     def command(self):
@@ -49,6 +51,9 @@ class PostgresServer(Process):
     def configure(self):
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write("\n".join(["", *self.settings, ""]))
+        if self.also_on:
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"\nhost all all {self.also_on[1]} scram-sha-256\n")
 
     def is_ready(self):
         return self.run(f"{POSTGRES_BIN}/pg_isready", "-q", "-h", HOST, "-p", self.port, check=False).returncode == 0
@@ -69,18 +74,20 @@ class PostgresServer(Process):
 class MariadbServer(Process):
     start_s = 60
 
-    def __init__(self, directory, login, name="mariadb", durable=False, settings=()):
+    def __init__(self, directory, login, name="mariadb", durable=False, settings=(), also_on=None):
         super().__init__(name, directory, directory.user)
         self.login = login
         self.data = directory.path / "data"
         self.socket = directory.path / "mariadb.sock"
+        self.also_on = also_on
         sync = 1 if durable else 0
         self.settings = [f"--innodb-flush-log-at-trx-commit={sync}", f"--innodb-doublewrite={sync}",
                          f"--innodb-flush-method={'fsync' if durable else 'nosync'}", *settings]
 
     def command(self):
         return ["/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
-                f"--bind-address={HOST}", f"--socket={self.socket}", f"--pid-file={self.directory.path}/mariadb.pid",
+                f"--bind-address={HOST}{',' + self.also_on[0] if self.also_on else ''}",
+                f"--socket={self.socket}", f"--pid-file={self.directory.path}/mariadb.pid",
                 f"--init-file={self.directory.path}/users.sql", f"--tmpdir={self.directory.path}", "--skip-name-resolve",
                 "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", "--skip-log-bin",
                 "--character-set-server=utf8mb4", *self.settings]
@@ -90,13 +97,13 @@ class MariadbServer(Process):
 
     def create(self):
         login = self.login
-        self.directory.file("users.sql", f"""\
-CREATE USER IF NOT EXISTS '{login.admin}'@'{HOST}' IDENTIFIED BY '{login.admin_password}';
-GRANT ALL ON *.* TO '{login.admin}'@'{HOST}' WITH GRANT OPTION;
-CREATE DATABASE IF NOT EXISTS {DATABASE};
-CREATE USER IF NOT EXISTS '{login.user}'@'{HOST}' IDENTIFIED BY '{login.password}';
-GRANT ALL ON {DATABASE}.* TO '{login.user}'@'{HOST}';
-""")
+        lines = [f"CREATE USER IF NOT EXISTS '{login.admin}'@'{HOST}' IDENTIFIED BY '{login.admin_password}';",
+                 f"GRANT ALL ON *.* TO '{login.admin}'@'{HOST}' WITH GRANT OPTION;",
+                 f"CREATE DATABASE IF NOT EXISTS {DATABASE};"]
+        for host in [HOST] + ([str(ipaddress.ip_network(self.also_on[1]).with_netmask)] if self.also_on else []):
+            lines += [f"CREATE USER IF NOT EXISTS '{login.user}'@'{host}' IDENTIFIED BY '{login.password}';",
+                      f"GRANT ALL ON {DATABASE}.* TO '{login.user}'@'{host}';"]
+        self.directory.file("users.sql", "\n".join([*lines, ""]))
         self.run("mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
                  "--innodb-flush-method=nosync", "--auth-root-authentication-method=normal", "--skip-name-resolve")
         self.start()

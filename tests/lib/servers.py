@@ -22,7 +22,7 @@ import subprocess
 import sys
 import urllib.parse
 
-from server_process import Directory, ServerError, Watchdog, user_for, wait_for
+from server_process import Directory, ServerError, Watchdog, user_for, wait_for  # noqa: F401
 from server_redis import MASTER, ClusterServer, RedisServer, SentinelServer, join_cluster, wait_cluster
 from server_sql import MariadbServer, PostgresServer
 
@@ -54,10 +54,12 @@ class Servers:
     name = "servers"
     runs_as = None
 
-    def __init__(self, durable=False, on_disk=None, **more):
+    def __init__(self, durable=False, place=None, **more):
+        """DURABLE: on disk, and synced before an answer. PLACE: the directory lies in that one. ALSO_ON=(address, network):
+        for a network of the test's own, the servers listen there as well and let that network in."""
         self.login = Login()
         self.nodes = []
-        self.directory = Directory(self.name, self.runs_as and user_for(self.runs_as), durable if on_disk is None else on_disk)
+        self.directory = Directory(self.name, self.runs_as and user_for(self.runs_as), durable, place)
         try:
             self.set_up(durable, **more)
         except BaseException:
@@ -191,6 +193,9 @@ class PostgresPair(Servers):
         self.primary.sql(f"ALTER SYSTEM SET synchronous_commit = '{synchronous}'")
         self.primary.sql("SELECT pg_reload_conf()")
         self.url, self.replica_url = self.primary.url(), self.replica.url()
+        # Whichever of the two is the primary.
+        self.both_url = self.login.url("postgres", f"{self.primary.address},{self.replica.address}",
+                                       "latchkey?target_session_attrs=read-write")
         self.admin_url = self.primary.url(self.login.admin, self.login.admin_password)
         self.wait_well()
 
