@@ -28,6 +28,7 @@ struct lk_sql_link {
     uint64_t era;
     int64_t until_ms; /* the deadline of whoever has it */
     int64_t asked_ms; /* when the server was asked last */
+    int64_t idle_since_ms;
     size_t queries_n;
     lk_sql_query queries[LK_SQL_QUERIES_MAX];
 };

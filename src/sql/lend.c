@@ -13,6 +13,7 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define IDLE_MAX_MS 60000 /* a connection that was not needed for longer is closed */
 
 int64_t lk__sql_clock_ms(void)
 {
@@ -176,9 +177,41 @@ static void put_back(lk_sql *db, lk_sql_link *link)
 {
     pthread_mutex_lock(&db->lock);
     link->lent = false;
+    link->idle_since_ms = lk__sql_clock_ms();
     /* All of them, as those that wait for the listener cannot take what the others wait for. */
     pthread_cond_broadcast(&db->returned);
     pthread_mutex_unlock(&db->lock);
+}
+
+/* A burst of work must not hold connections of a server for ever: there are processes on every node. The last
+ * link that was not needed for long, taken from those that are lent; NULL when there is none. As links are
+ * lent from the first on, the last ones are those of the burst. */
+static lk_sql_link *take_idle(lk_sql *db)
+{
+    int64_t now_ms = lk__sql_clock_ms();
+    lk_sql_link *found = NULL;
+
+    pthread_mutex_lock(&db->lock);
+    for (size_t i = LK_SQL_LINKS_MAX; i-- > 0 && found == NULL;) {
+        lk_sql_link *link = &db->links[i];
+
+        if (!link->lent && link->connection != NULL && now_ms - link->idle_since_ms > IDLE_MAX_MS)
+            found = link;
+    }
+    if (found != NULL)
+        found->lent = true;
+    pthread_mutex_unlock(&db->lock);
+    return found;
+}
+
+static void close_idle(lk_sql *db)
+{
+    lk_sql_link *link = db->driver->is_lost != NULL ? take_idle(db) : NULL;
+
+    if (link == NULL)
+        return;
+    lk__sql_link_close(link);
+    put_back(db, link);
 }
 
 static bool is_stale(lk_sql *db, const lk_sql_link *link)
@@ -257,6 +290,7 @@ void lk_sql_give_back(lk_sql_link *link)
     if (link->lost || (link->db->driver->is_lost != NULL && link->db->driver->is_lost(link->connection)))
         lk__sql_link_close(link);
     put_back(link->db, link);
+    close_idle(link->db);
 }
 
 /* ---- listening ---- */

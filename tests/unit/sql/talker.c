@@ -58,6 +58,17 @@ static lk_status add(long n)
         mine, lk_sql_do(mine, "INSERT INTO lk_talk (n) VALUES (?)", LK_SQL_VALUES(lk_sql_of_i64(n)), NULL));
 }
 
+static lk_status fill(long n)
+{
+    lk_status status = LK_OK;
+
+    for (long i = 0; i < n && status == LK_OK; i++) {
+        lk_sql_deadline(mine, 5000);
+        status = add(100000 + i);
+    }
+    return status;
+}
+
 static lk_status begin(void)
 {
     lk_status status = lk_sql_borrow(db, &mine, &note);
@@ -151,6 +162,8 @@ static lk_status obey(const char *line)
         return begin();
     if (strcmp(word, "add") == 0)
         return add(number);
+    if (strcmp(word, "fill") == 0)
+        return fill(number);
     if (strcmp(word, "commit") == 0 || strcmp(word, "rollback") == 0)
         return end(word[0] == 'c');
     if (strcmp(word, "wait") == 0)

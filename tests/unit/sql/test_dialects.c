@@ -6,7 +6,7 @@
 #include "test_env.h"
 #include <pthread.h>
 #include <setjmp.h>
-#include <sql/sql.h>
+#include <sql/inner.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -688,6 +688,37 @@ static void what_is_said_while_a_listener_is_idle_is_told_later(void **state)
     lk_sql_give_back(listener);
 }
 
+/* ---- connections ---- */
+
+static size_t connections(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < LK_SQL_LINKS_MAX; i++)
+        n += db->links[i].connection != NULL;
+    return n;
+}
+
+static void connections_of_a_burst_are_closed_when_they_were_not_needed_for_a_minute(void **state)
+{
+    lk_sql_link *others[LK_SQL_LINKS_MAX - 1];
+
+    (void)state;
+    for (size_t i = 0; i < LK_SQL_LINKS_MAX - 1; i++)
+        others[i] = borrow(db);
+    for (size_t i = 0; i < LK_SQL_LINKS_MAX - 1; i++)
+        lk_sql_give_back(others[i]);
+    for (size_t i = 0; i < LK_SQL_LINKS_MAX; i++)
+        db->links[i].idle_since_ms -= 61000;
+    for (int i = 0; i < 20; i++) {
+        lk_sql_give_back(one);
+        one = borrow(db);
+        assert_int_equal(number(one, "SELECT count(*) FROM lk_test"), 0);
+    }
+    assert_int_equal(connections(),
+                     dialect == LK_SQL_SQLITE ? LK_SQL_LINKS_MAX : 1); /* a file costs its server nothing */
+}
+
 /* ---- the server ---- */
 
 static void the_server_has_a_clock_and_a_version(void **state)
@@ -918,6 +949,7 @@ int main(int argc, char **argv)
         TEST(of_several_who_make_a_table_one_does),
         TEST(a_listener_wakes_when_something_is_said_and_not_before),
         TEST(what_is_said_while_a_listener_is_idle_is_told_later),
+        TEST(connections_of_a_burst_are_closed_when_they_were_not_needed_for_a_minute),
         TEST(the_server_has_a_clock_and_a_version),
         TEST(the_deadline_in_the_url_goes_before_the_one_asked_for),
         TEST(a_wrong_password_is_refused_and_not_told),

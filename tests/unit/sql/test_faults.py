@@ -2,9 +2,11 @@
 """Servers that hang, die, restart, refuse or only read, under a program that keeps its database open (talker.c)."""
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -145,11 +147,12 @@ def test_server_that_was_restarted_is_found_by_the_next_question(server, talker)
 
 
 def test_connections_that_the_server_ended_are_replaced(server, kind, talker):
-    assert talker.say("storm 300")[0] == "ok"  # all eight
-    end_connections(server, kind)
-    counts = talker.say("storm 300")[2]
-    asked, good = re.match(r"asked=(\d+) good=(\d+)", counts).groups()
-    assert asked == good, counts
+    with Talker(server.url + "?deadline=3s") as patient:  # eight new connections at once are work for a server
+        assert patient.say("storm 300")[0] == "ok"
+        end_connections(server, kind)
+        counts = patient.say("storm 500")[2]
+        asked, good = re.match(r"asked=(\d+) good=(\d+)", counts).groups()
+        assert asked == good, counts
 
 
 def test_transaction_whose_connection_was_ended_is_a_fault_and_not_written(server, kind, talker):
@@ -275,3 +278,158 @@ def test_too_many_connections_is_a_fault_that_says_so(server, kind, talker):
         server.sql(limit.format(-1 if kind == "postgres" else 0))
     with Talker(server.url) as second:
         assert second.opened[0] == "ok"
+
+
+def in_small_room(server, kind):
+    """lk_talk anew, with rows of some kilobytes, on a file system of 12 MB. Gives where it is mounted."""
+    room = tempfile.mkdtemp(prefix="latchkey-room-", dir="/tmp")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0777", "tmpfs", room], check=True)
+    os.chmod(room, 0o777)
+    filler = " || ".join(["md5(random()::text)"] * 60) if kind == "postgres" else None
+    server.sql("DROP TABLE IF EXISTS lk_talk")
+    if kind == "postgres":
+        os.mkdir(f"{room}/space")
+        shutil.chown(f"{room}/space", "postgres")
+        os.chmod(f"{room}/space", 0o700)
+        server.sql(f"CREATE TABLESPACE small LOCATION '{room}/space'")
+        server.sql(f"CREATE TABLE lk_talk (n INTEGER NOT NULL PRIMARY KEY, x TEXT DEFAULT {filler}) TABLESPACE small")
+        server.sql("ALTER TABLE lk_talk OWNER TO latchkey")
+    else:
+        server.sql(f"CREATE TABLE lk_talk (n INTEGER NOT NULL PRIMARY KEY, x VARCHAR(3000) DEFAULT (repeat('x', 3000))) "
+                   f"ENGINE=InnoDB DATA DIRECTORY='{room}'")
+    return room
+
+
+def test_full_disk_is_full_and_reading_goes_on(server, kind, talker):
+    room = in_small_room(server, kind)
+    try:
+        answers = [talker.say("begin"), talker.say("fill 10000")]
+        talker.say("rollback")
+        assert answers[1][0] == "full", answers
+        assert "no room left on the disk" in answers[1][2]
+        assert talker.say("ask")[0] == "ok"
+    finally:
+        server.sql("DROP TABLE lk_talk")
+        if kind == "postgres":
+            server.sql("DROP TABLESPACE small")
+        subprocess.run(["umount", "-l", room], check=True)
+        os.rmdir(room)
+    assert talker.say("make")[0] == "ok"
+    assert talker.say("begin")[0] == "ok"
+    assert talker.say("add 1")[0] == "ok"
+    assert talker.say("commit")[0] == "ok"
+
+
+# ---- a primary and its standby ----
+
+@pytest.fixture(scope="module")
+def pair():
+    with servers.PostgresPair(synchronous="on") as s:
+        yield s
+
+
+def test_commit_that_the_standby_did_not_confirm_is_not_called_done(pair):
+    with Talker(pair.url) as t:
+        assert t.say("make")[0] == "ok"
+        pair.replica.freeze()
+        try:
+            assert t.say("begin")[0] == "ok"
+            assert t.say("add 2")[0] == "ok"
+            is_fault_in_time(t.say("commit"))
+        finally:
+            pair.replica.thaw()
+        assert ask_until_ok(t, 5) < 3
+
+
+def test_commit_whose_wait_for_the_standby_was_ended_is_not_called_done(pair):
+    """PostgreSQL then answers that it committed, and adds a warning."""
+    with Talker(pair.url + "?deadline=10s") as t:
+        assert t.say("make")[0] == "ok"
+        pair.replica.freeze()
+        try:
+            assert t.say("begin")[0] == "ok"
+            assert t.say("add 3")[0] == "ok"
+            t.process.stdin.write("commit\n")
+            t.process.stdin.flush()
+            servers.wait_for(lambda: "SyncRep" in pair.sql("SELECT wait_event FROM pg_stat_activity"), 5, "no commit waits")
+            pair.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            status, _, note = t.read()
+            assert status == "fault" and "standby did not confirm" in note, note
+        finally:
+            pair.replica.thaw()
+        assert t.say("ask")[0] == "ok"
+
+
+def test_standby_that_was_promoted_is_found(pair):
+    """The primary hangs, as one does that lost its disk; its standby takes over."""
+    both = re.sub(r"@[^/]*/", f"@{pair.primary.address},{pair.replica.address}/", pair.url)
+    with Talker(both + "?target_session_attrs=read-write") as t:
+        assert t.say("make")[0] == "ok"
+        pair.wait_well()
+        pair.primary.freeze()
+        assert t.say("ask")[0] == "fault"
+        pair.replica.promote()
+        assert ask_until_ok(t, 8) < 6
+        assert t.say("begin")[0] == "ok"
+        assert t.say("add 5")[0] == "ok"
+        assert t.say("rollback")[0] == "ok"
+
+
+# ---- TLS ----
+
+@pytest.fixture(scope="module")
+def certificates():
+    """Of 127.0.0.1, signed by a CA of our own; and another CA."""
+    place = Path(tempfile.mkdtemp(prefix="latchkey-tls-", dir="/tmp"))
+    place.chmod(0o755)
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=place)
+
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout",
+            "server.key", "-out", "server.csr")
+    (place / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile",
+            "names", "-out", "server.pem")
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def tls_server(kind, certificates):
+    key = certificates / f"{kind}.key"
+    shutil.copy(certificates / "server.key", key)
+    shutil.chown(key, "postgres" if kind == "postgres" else "mysql")
+    key.chmod(0o600)
+    files = certificates / "server.pem", key, certificates / "ca.pem"
+    if kind == "postgres":
+        made = servers.Postgres(settings=["ssl = on", f"ssl_cert_file = '{files[0]}'", f"ssl_key_file = '{files[1]}'"])
+    else:
+        made = servers.Mariadb(settings=[f"--ssl-cert={files[0]}", f"--ssl-key={files[1]}", f"--ssl-ca={files[2]}"])
+    with made as s:
+        yield s
+
+
+def test_server_is_known_by_its_certificate(tls_server, certificates):
+    url = tls_server.url + "?sslmode=verify-full&sslrootcert=" + str(certificates)
+    with Talker(url + "/ca.pem") as t:
+        assert t.opened[0] == "ok", t.opened
+        assert t.say("make")[0] == "ok"
+        for _ in range(3):  # what is said by the server's TLS in between is no end of the connection
+            assert t.say("ask")[0] == "ok"
+    with Talker(url + "/other.pem") as t:
+        assert t.opened[0] == "fault" and "certificate" in t.opened[2], t.opened
+
+
+def test_certificate_of_another_name_is_not_believed(tls_server, certificates):
+    url = tls_server.url.replace("@127.0.0.1:", "@localhost:") + f"?sslmode=verify-full&sslrootcert={certificates}/ca.pem"
+    with Talker(url) as t:
+        assert t.opened[0] == "fault", t.opened
+
+
+def test_tls_is_asked_for_and_not_taken_without(server):
+    with Talker(server.url + "?sslmode=require") as t:
+        assert t.opened[0] in ("fault", "refused") and re.search("SSL|TLS", t.opened[2]), t.opened
