@@ -55,8 +55,7 @@ static lk_status take_map(lk__redis *r, const redisReply *reply, const lk__redis
     lk_status status = LK_OK;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
-        lk_note_set(note, "%s:%u serves no slots: the cluster is not set up", from->host,
-                    (unsigned)from->port);
+        lk_note_set(note, "%s serves no slots: the cluster is not set up", lk__redis_name(from).text);
         return LK_FAULT;
     }
     pthread_mutex_lock(&r->lock);
@@ -88,15 +87,13 @@ static lk_status fetch_from(lk__redis *r, const lk__redis_address *from, int64_t
     if (is_short)
         return LK_FULL;
     if (status != LK_OK) {
-        lk_note_set(note, "%s:%u does not answer in time", from->host, (unsigned)from->port);
+        lk_note_set(note, "%s does not answer in time", lk__redis_name(from).text);
         return LK_FAULT;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        lk_note_set(note, "%s:%u says: %.200s", from->host, (unsigned)from->port, reply->str);
-        status = strstr(reply->str, "cluster support disabled") != NULL ||
-                         lk__redis_is_error(reply, "NOAUTH") || lk__redis_is_error(reply, "NOPERM")
-                     ? LK_REFUSED
-                     : LK_FAULT;
+        status = lk__redis_judge(reply, lk__redis_name(from).text, note);
+        if (strstr(reply->str, "cluster support disabled") != NULL)
+            status = LK_REFUSED;
     } else {
         status = take_map(r, reply, from, note);
     }

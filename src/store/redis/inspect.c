@@ -15,14 +15,14 @@ typedef struct inspection {
     lk__redis *r;
     lk_finding_each each;
     void *context;
-    char where[LK__REDIS_HOST_MAX + 10]; /* "host:port " in a cluster, else "" */
+    char where[sizeof(lk__redis_named) + 1]; /* "host:port " in a cluster, else "" */
     lk__redis_ask asks[ASKS];
 } inspection;
 
 static void tell(const inspection *x, lk_finding_level level, const char *name, lk_view value,
                  const char *advice)
 {
-    char text[LK__REDIS_HOST_MAX + 256];
+    char text[sizeof(lk__redis_named) + 256];
     lk_finding finding = {.level = level, .name = name, .value = text, .advice = advice};
 
     if (value.len == 0)
@@ -191,7 +191,7 @@ static lk_status inspect_node(inspection *x, unsigned node)
 static void name_node(lk__redis *r, unsigned node, char *out, size_t cap)
 {
     pthread_mutex_lock(&r->lock);
-    snprintf(out, cap, "%s:%u ", r->nodes[node].at.host, (unsigned)r->nodes[node].at.port);
+    snprintf(out, cap, "%s ", lk__redis_name(&r->nodes[node].at).text);
     pthread_mutex_unlock(&r->lock);
 }
 

@@ -115,7 +115,7 @@ static int dial_address(const lk__redis_address *at, int64_t until_ms, lk_note *
     if (fd < 0) {
         if (why == NULL)
             why = strerror_r(errno, room, sizeof(room));
-        lk_note_set(note, "%s:%u does not answer: %s", at->host, (unsigned)at->port, why);
+        lk_note_set(note, "%s does not answer: %s", lk__redis_name(at).text, why);
     }
     return fd;
 }
@@ -303,23 +303,19 @@ static void add_login(lk__redis_link *link, const lk__redis_config *config)
     lk__redis_link_add(link, argv, config->user[0] == '\0' ? 2 : 3);
 }
 
-/* What an answer on the way in means. LK_OK; LK_REFUSED; LK_FAULT. */
-static lk_status judge(const redisReply *reply, const lk__redis_address *at, lk_note *note)
+lk_status lk__redis_judge(const redisReply *error, const char *who, lk_note *note)
 {
-    static const char *const refusals[] = {"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", NULL};
-
-    if (reply->type != REDIS_REPLY_ERROR)
-        return LK_OK;
-    lk_note_set(note, "%s:%u says: %.*s", at->host, (unsigned)at->port,
-                reply->len > 200 ? 200 : (int)reply->len, reply->str);
-    for (unsigned i = 0; refusals[i] != NULL; i++) {
-        if (lk__redis_is_error(reply, refusals[i]))
-            return LK_REFUSED;
-    }
     /* "ERR invalid password" before 6.0, "ERR AUTH <password> called without any password configured" */
-    if (strstr(reply->str, "password") != NULL || strstr(reply->str, "DB index") != NULL)
-        return LK_REFUSED;
-    return LK_FAULT;
+    bool is_login = lk__redis_is_error(error, "WRONGPASS") || lk__redis_is_error(error, "NOAUTH") ||
+                    strstr(error->str, "password") != NULL;
+    bool is_right = lk__redis_is_error(error, "NOPERM"), is_address = lk__redis_is_error(error, "DENIED");
+
+    lk_note_set(note, "%s says: %.180s%s", who, error->str,
+                is_login   ? " - check user and password in the URL"
+                : is_right ? " - docs/stores/redis.md names the rights that are needed"
+                           : "");
+    return is_login || is_right || is_address || strstr(error->str, "DB index") != NULL ? LK_REFUSED
+                                                                                        : LK_FAULT;
 }
 
 static bool is_primary(const redisReply *role)
@@ -338,15 +334,16 @@ static lk_status read_welcome(lk__redis_link *link, const lk__redis_address *at,
         redisReply *reply;
 
         if (lk__redis_link_read(link, until_ms, &reply) != LK_OK) {
-            lk_note_set(note, "%s:%u %s", at->host, (unsigned)at->port,
+            lk_note_set(note, "%s %s", lk__redis_name(at).text,
                         link->end == LK__REDIS_LATE ? "takes the connection but does not answer in time"
                                                     : "closed the connection");
             return LK_FAULT;
         }
-        status = judge(reply, at, note);
+        if (reply->type == REDIS_REPLY_ERROR)
+            status = lk__redis_judge(reply, lk__redis_name(at).text, note);
         if (status == LK_OK && link->awaited == 0 && (how & LK__REDIS_PRIMARY_ONLY) != 0 &&
             !is_primary(reply)) {
-            lk_note_set(note, "%s:%u is not a primary", at->host, (unsigned)at->port);
+            lk_note_set(note, "%s is not a primary", lk__redis_name(at).text);
             status = LK_STALE;
         }
         freeReplyObject(reply);
@@ -373,7 +370,7 @@ static lk_status make_ready(lk__redis_link *link, const lk__redis_config *config
     status = lk__redis_link_flush(link, until_ms);
     lk_wipe(link->out, link->out_cap); /* the password */
     if (status != LK_OK) {
-        lk_note_set(note, "%s:%u closed the connection", at->host, (unsigned)at->port);
+        lk_note_set(note, "%s closed the connection", lk__redis_name(at).text);
         return LK_FAULT;
     }
     return read_welcome(link, at, how, until_ms, note);

@@ -5,6 +5,7 @@
 #include "store/pack.h"
 #include "store/redis/redis_inner.h"
 #include <latchkey/base64url.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PX_MAX INT64_C(100000000000000) /* three thousand years */
@@ -28,6 +29,15 @@ static lk__redis_text begin(const lk__redis *r, const char *kind)
     add(&t, r->config.prefix, strlen(r->config.prefix));
     add(&t, kind, strlen(kind));
     return t;
+}
+
+lk__redis_named lk__redis_name(const lk__redis_address *at)
+{
+    lk__redis_named name;
+    const char *form = at->port == 0 ? "%s" : strchr(at->host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+
+    snprintf(name.text, sizeof(name.text), form, at->host, (unsigned)at->port);
+    return name;
 }
 
 lk__redis_text lk__redis_session_prefix(const lk__redis *r)

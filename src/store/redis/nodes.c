@@ -138,7 +138,7 @@ lk_status lk__redis_lend(lk__redis *r, unsigned number, int64_t until_ms, lk__re
     pthread_mutex_lock(&r->lock);
     status = take_turn(r, node, until_ms, out);
     if (status != LK_OK)
-        lk_note_set(note, "%s:%u did not answer a moment ago", node->at.host, (unsigned)node->at.port);
+        lk_note_set(note, "%s did not answer a moment ago", lk__redis_name(&node->at).text);
     pthread_mutex_unlock(&r->lock);
     if (status != LK_OK)
         return status;

@@ -158,22 +158,21 @@ static bool is_not_ready(const redisReply *reply)
            lk__redis_is_error(reply, "CLUSTERDOWN") || lk__redis_is_error(reply, "BUSY");
 }
 
+static lk_status judge_error(const redisReply *error, lk_note *note)
+{
+    return is_not_ready(error) ? LK_OK : lk__redis_judge(error, "the server", note);
+}
+
 static lk_status judge(const lk__redis *r, const redisReply *info, const redisReply *format, lk_note *note)
 {
-    const redisReply *error = info->type == REDIS_REPLY_ERROR ? info : format;
     lk_status status;
 
-    if (error->type == REDIS_REPLY_ERROR) {
-        if (is_not_ready(error))
-            return LK_OK;
-        lk_note_set(note, "the server says: %.240s", error->str);
-        return lk__redis_is_error(error, "NOAUTH") || lk__redis_is_error(error, "NOPERM") ||
-                       lk__redis_is_error(error, "DENIED")
-                   ? LK_REFUSED
-                   : LK_FAULT;
-    }
+    if (info->type == REDIS_REPLY_ERROR)
+        return judge_error(info, note);
     status = check_server(r, info, note);
-    return status == LK_OK ? check_format(format, note) : status;
+    if (status != LK_OK)
+        return status;
+    return format->type == REDIS_REPLY_ERROR ? judge_error(format, note) : check_format(format, note);
 }
 
 /* Look at the server, and leave word of the format where there is none yet. */

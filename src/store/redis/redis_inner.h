@@ -30,6 +30,12 @@ typedef struct lk__redis_address {
     uint16_t port;
 } lk__redis_address;
 
+/* An address for notes: "host:port", or the path of a socket. */
+typedef struct lk__redis_named {
+    char text[LK__REDIS_HOST_MAX + 10];
+} lk__redis_named;
+lk__redis_named lk__redis_name(const lk__redis_address *at);
+
 #define LK__REDIS_WAIT_AUTO UINT32_MAX
 
 typedef struct lk__redis_config {
@@ -90,6 +96,9 @@ LK_CHECKED lk_status lk__redis_link_open(const lk_env *env, const lk__redis_conf
                                          const lk__redis_address *at, unsigned how, int64_t until_ms,
                                          lk__redis_link **out, lk_note *note);
 void lk__redis_link_close(lk__redis_link *link);
+/* What it means that WHO answered ERROR where one gets to know each other, and the note of it. LK_REFUSED;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk__redis_judge(const redisReply *error, const char *who, lk_note *note);
 /* Is there something to read though nothing was asked? Then the other side has closed it. */
 bool lk__redis_link_is_stale(const lk__redis_link *link);
 

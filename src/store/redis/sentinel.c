@@ -77,19 +77,19 @@ static lk_status ask_one(const lk__redis *r, unsigned number, int64_t until_ms, 
     if (is_short)
         return LK_FULL;
     if (status != LK_OK) {
-        lk_note_set(note, "the sentinel %s:%u does not answer in time", at->host, (unsigned)at->port);
+        lk_note_set(note, "the sentinel %s does not answer in time", lk__redis_name(at).text);
         return LK_FAULT;
     }
     if (reply->type == REDIS_REPLY_NIL) {
-        lk_note_set(note, "the sentinel %s:%u knows no primary called \"%s\"", at->host, (unsigned)at->port,
+        lk_note_set(note, "the sentinel %s knows no primary called \"%s\"", lk__redis_name(at).text,
                     r->config.master);
         status = LK_MISS;
     } else if (reply->type == REDIS_REPLY_ERROR) {
-        lk_note_set(note, "the sentinel %s:%u says: %.200s", at->host, (unsigned)at->port, reply->str);
-        status = lk__redis_is_error(reply, "NOAUTH") || lk__redis_is_error(reply, "WRONGPASS") ||
-                         lk__redis_is_error(reply, "NOPERM")
-                     ? LK_REFUSED
-                     : LK_FAULT;
+        status = lk__redis_judge(reply, lk__redis_name(at).text, note);
+        if (strstr(reply->str, "unknown command") != NULL) {
+            lk_note_set(note, "%s is no sentinel", lk__redis_name(at).text);
+            status = LK_REFUSED;
+        }
     } else {
         status = read_address(reply, out);
     }
