@@ -183,6 +183,16 @@ def test_a_database_file_that_somebody_locks_is_read_and_not_written(gateways, t
         assert get(gateway, "/echo/", cookie).status == 401
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_gateway_stops_although_its_store_hangs(gateways, tmp_path, store, frozen, how):
+    [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY)
+    cookie = Visitors(gateway).log_in(gateway, "alice")
+    with frozen():
+        assert is_unknown(get(gateway, "/echo/", cookie))
+        _, seconds = timed(lambda: gateway.stop(how))
+        assert seconds < 5
+
+
 # ---- a store that is away ----
 
 def test_nobody_is_logged_out_and_nobody_gets_in_while_the_store_is_dead(gateways, tmp_path, store):
