@@ -122,3 +122,16 @@ def test_way_of_sharing_is_checked(server, tmp_path):
     assert "latchkey_share    central;" in (gateway.folder / "latchkey.conf").read_text()
     assert gateway.stop() == YES
     gateway.forget()
+
+
+@on(["redis"])
+def test_url_of_the_environment_is_kept_for_the_commands(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("STORE", server.url)
+    gateway = Gateway(tmp_path / "g", "--store", "env:STORE")
+    try:
+        monkeypatch.delenv("STORE")
+        assert gateway.command().json("store", "stats")["sessions"] == 0
+        gateway.browser().register()
+    finally:
+        gateway.stop()
+        gateway.forget()

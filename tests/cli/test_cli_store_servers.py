@@ -318,6 +318,17 @@ def test_copy_goes_round_every_store_and_keeps_everything(latchkey, tmp_path):
         assert dump(there) == before, there
 
 
+@pytest.mark.parametrize("kind", ["redis+sentinel", "redis+cluster"])
+def test_copy_into_several_redis_servers_and_back_keeps_everything(latchkey, tmp_path, kind):
+    here, back = f"lmdb:{tmp_path}/a?sync=fast", f"sqlite:{tmp_path}/b.db?sync=fast"
+    fill(here, 500)
+    with servers.KINDS[kind]() as several:
+        assert latchkey.json("store", "copy", here, several.url)["copied"] == 500
+        assert dump(several.url) == dump(here)
+        assert latchkey.json("store", "copy", several.url, back)["copied"] == 500
+    assert dump(back) == dump(here)
+
+
 @on(SERVERS)
 def test_killed_copy_goes_on(latchkey, server):
     latchkey.text("store", "init", "--store", server.url)
