@@ -53,6 +53,21 @@ struct lk_sql {
 LK_CHECKED lk_status lk__sql_target_read(const char *url, const lk_sql_driver **driver, lk_sql_target *to,
                                          lk_note *note);
 
+/* ---- hosts.c ---- */
+
+#define LK__SQL_ADDRESSES 4 /* of one name */
+
+typedef struct lk__sql_hosts {
+    char addresses[LK__SQL_ADDRESSES][64]; /* in digits */
+    size_t n;
+} lk__sql_hosts;
+
+/* Is HOST no name but a socket of this machine (a path, or nothing)? */
+bool lk__sql_is_socket(const char *host);
+/* The addresses of HOST. LK_OK: one at least; LK_FAULT with the reason. */
+LK_CHECKED lk_status lk__sql_hosts_find(const lk_sql_target *to, const char *host, int64_t until_ms,
+                                        lk__sql_hosts *out, lk_note *note);
+
 /* ---- lend.c ---- */
 
 /* ms since some moment. The real clock, also in tests that stand still: a server does not. */

@@ -74,14 +74,12 @@ static lk_status failed(lk__my *c, lk_note *note)
     return is_refusal(code) ? LK_REFUSED : LK_FAULT;
 }
 
-static bool connect_call(lk__my *c, const lk__my_url *url, unsigned host)
+static bool connect_call(lk__my *c, const lk__my_url *url, const char *name, unsigned port)
 {
-    const char *socket = url->socket[0] != '\0' ? url->socket : NULL;
-    const char *name = socket != NULL ? NULL : url->hosts[host];
+    const char *socket = name == NULL ? url->socket : NULL;
     MYSQL *got = NULL;
-    int events =
-        mysql_real_connect_start(&got, c->db, name, url->user, url->password, url->database,
-                                 socket != NULL ? 0 : url->ports[host], socket, CLIENT_REMEMBER_OPTIONS);
+    int events = mysql_real_connect_start(&got, c->db, name, url->user, url->password, url->database, port,
+                                          socket, CLIENT_REMEMBER_OPTIONS);
 
     while (events != 0 && (events = lk__my_wait(c, events)) != 0)
         events = mysql_real_connect_cont(&got, c->db, events);
@@ -104,7 +102,8 @@ static lk_status set_up(lk__my *c, const lk__my_url *url, lk_note *note)
     return status;
 }
 
-static lk_status connect_one(lk__my *c, const lk__my_url *url, unsigned host, lk_note *note)
+/* To the address or name NAME; NULL: to the socket. */
+static lk_status connect_to(lk__my *c, const lk__my_url *url, const char *name, unsigned port, lk_note *note)
 {
     lk__my_hang_up(c);
     c->lost = c->late = false;
@@ -113,9 +112,30 @@ static lk_status connect_one(lk__my *c, const lk__my_url *url, unsigned host, lk
         lk_note_set(note, "Out of memory.");
         return LK_FAULT;
     }
-    if (!connect_call(c, url, host))
+    if (!connect_call(c, url, name, port))
         return failed(c, note);
     return set_up(c, url, note);
+}
+
+/* A certificate is verified for the name that libmariadb is given, which it then looks up once more by
+ * itself; otherwise it is given addresses. */
+static lk_status connect_one(lk__my *c, const lk__my_url *url, unsigned host, lk_note *note)
+{
+    lk__sql_hosts found;
+    lk_status status;
+
+    c->late = false;
+    if (url->socket[0] != '\0')
+        return connect_to(c, url, NULL, 0, note);
+    status = lk__sql_hosts_find(c->to, url->hosts[host], c->until_ms, &found, note);
+    if (status != LK_OK)
+        return status;
+    if (url->tls == LK__MY_TLS_VERIFIED)
+        return connect_to(c, url, url->hosts[host], url->ports[host], note);
+    status = LK_FAULT;
+    for (size_t i = 0; i < found.n && status == LK_FAULT && !c->late; i++)
+        status = connect_to(c, url, found.addresses[i], url->ports[host], note);
+    return status;
 }
 
 static lk_status connect_any(lk__my *c, lk_sql_target *to, const lk__my_url *url, int64_t until_ms,

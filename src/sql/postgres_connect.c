@@ -96,21 +96,60 @@ static void set(settings *s, const char *keyword, const char *value)
     s->values[s->n++] = value;
 }
 
-/* What comes later goes before: ours that the URL may change, the URL's, and ours that it may not. */
-static PGconn *start(const PQconninfoOption *url, lk_view host, lk_view port)
+typedef struct endpoint {
+    char host[256], port[16];
+    char hosts[4 * 256 + 4], addresses[4 * 64 + 4]; /* the host once for each of its addresses; "" for none */
+} endpoint;
+
+/* One name may have several addresses: libpq takes a list of both. The name stays, as a certificate is for
+ * it. */
+static lk_status find_addresses(const lk__pg *c, endpoint *at, lk_note *note)
 {
-    char host_room[256], port_room[16];
+    lk__sql_hosts found;
+    lk_buf hosts = lk_buf_over(at->hosts, sizeof(at->hosts));
+    lk_buf addresses = lk_buf_over(at->addresses, sizeof(at->addresses));
+    lk_status status = lk__sql_hosts_find(c->to, at->host, c->until_ms, &found, note);
+
+    for (size_t i = 0; status == LK_OK && i < found.n; i++) {
+        lk_buf_add_printf(&hosts, "%s%s", i > 0 ? "," : "", at->host);
+        lk_buf_add_printf(&addresses, "%s%s", i > 0 ? "," : "", found.addresses[i]);
+    }
+    if (status == LK_OK && (lk_buf_text(&hosts) == NULL || lk_buf_text(&addresses) == NULL))
+        status = LK_FAULT;
+    return status;
+}
+
+/* Host and port I of the URL. With hostaddr= the URL says itself what to connect to. */
+static lk_status find_endpoint(const lk__pg *c, const PQconninfoOption *url, unsigned i, endpoint *at,
+                               lk_note *note)
+{
+    lk_view host = part_of(value_of(url, "host"), i), port = part_of(value_of(url, "port"), i);
+
+    memset(at, 0, sizeof(*at));
+    if (value_of(url, "hostaddr")[0] != '\0')
+        return LK_OK;
+    snprintf(at->host, sizeof(at->host), "%.*s", (int)host.len, (const char *)host.p);
+    snprintf(at->port, sizeof(at->port), "%.*s", (int)port.len, (const char *)port.p);
+    snprintf(at->hosts, sizeof(at->hosts), "%s", at->host);
+    return lk__sql_is_socket(at->host) ? LK_OK : find_addresses(c, at, note);
+}
+
+/* What comes later goes before: ours that the URL may change, the URL's, and ours that it may not. */
+static PGconn *start(const PQconninfoOption *url, const endpoint *at)
+{
     settings s = {.n = 0};
 
-    snprintf(host_room, sizeof(host_room), "%.*s", (int)host.len, (const char *)host.p);
-    snprintf(port_room, sizeof(port_room), "%.*s", (int)port.len, (const char *)port.p);
     set(&s, "fallback_application_name", "latchkey");
     set(&s, "gssencmode", "disable"); /* asks a ticket of a server that may not answer */
     set(&s, "keepalives_idle", "10");
     for (; url->keyword != NULL; url++)
         set(&s, url->keyword, url->val);
-    set(&s, "host", host_room);
-    set(&s, "port", port_room);
+    if (at->hosts[0] != '\0')
+        set(&s, "host", at->hosts);
+    if (at->addresses[0] != '\0')
+        set(&s, "hostaddr", at->addresses);
+    if (at->port[0] != '\0')
+        set(&s, "port", at->port);
     set(&s, "client_encoding", "UTF8");
     s.keywords[s.n] = s.values[s.n] = NULL;
     return PQconnectStartParams(s.keywords, s.values, 0);
@@ -197,12 +236,15 @@ static lk_status set_up(lk__pg *c, lk_note *note)
 
 static lk_status connect_one(lk__pg *c, const PQconninfoOption *url, unsigned host, lk_note *note)
 {
-    lk_status status;
+    endpoint at;
+    lk_status status = find_endpoint(c, url, host, &at, note);
     bool late;
 
+    if (status != LK_OK)
+        return status;
     PQfinish(c->conn);
     c->lost = c->late = false;
-    c->conn = start(url, part_of(value_of(url, "host"), host), part_of(value_of(url, "port"), host));
+    c->conn = start(url, &at);
     if (c->conn == NULL) {
         lk_note_set(note, "Out of memory.");
         return LK_FAULT;
@@ -211,8 +253,7 @@ static lk_status connect_one(lk__pg *c, const PQconninfoOption *url, unsigned ho
     late = !poll_until(c->conn, c->until_ms);
     if (late || PQstatus(c->conn) != CONNECTION_OK)
         return failed(c, late, note);
-    status = set_up(c, note);
-    return status;
+    return set_up(c, note);
 }
 
 static lk_status connect_any(lk__pg *c, lk_sql_target *to, const PQconninfoOption *url, int64_t until_ms,

@@ -23,8 +23,8 @@ SPARE_MS = 80  # what a machine with other work may add
 class Talker:
     """talker URL, spoken to a line at a time. Ends with the test, and must end well (no leak, no sanitizer report)."""
 
-    def __init__(self, url):
-        self.process = subprocess.Popen([TALKER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, url, before=()):
+        self.process = subprocess.Popen([*before, TALKER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.opened = self.read()
 
     def read(self):
@@ -248,6 +248,24 @@ def test_server_that_never_says_a_word_is_a_fault_in_time(server):
         with Talker(url) as t:
             assert "no connection within 250 ms" in is_fault_in_time(t.opened)
             assert server.login.password not in t.opened[2]
+
+
+def test_name_that_nobody_looks_up_is_a_fault_in_time(server, tmp_path):
+    """Its resolver is a socket that never answers, for the talker alone."""
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("nameserver 127.0.0.77\n")
+    into = ["unshare", "--mount", "sh", "-c", f"mount --bind {conf} /etc/resolv.conf && exec \"$@\"", "sh"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        with Talker(server.url.replace("@127.0.0.1:", "@db.example:"), into) as t:
+            assert "db.example could not be looked up: no answer in time" in is_fault_in_time(t.opened)
+        with Talker(server.url.replace("@127.0.0.1:", "@db.example,127.0.0.1:"), into) as t:
+            assert t.opened[0] == "ok", t.opened
+
+
+def test_name_of_several_addresses_is_tried_at_each(server):
+    with Talker(server.url.replace("@127.0.0.1:", "@localhost:")) as t:  # of which ::1 may be the first
+        assert t.opened[0] == "ok", t.opened
 
 
 def test_unix_socket_will_do(server, kind):
