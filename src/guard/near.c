@@ -69,19 +69,15 @@ lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out)
         return LK_MISS;
     memcpy(&out->known_ms, out->room + AT_KNOWN, 8);
     memcpy(&era, out->room + AT_ERA, 8);
-    switch (out->room[0]) {
-    case LK_NEAR_COPY:
-        out->kind = LK_NEAR_COPY;
-        return era == atomic_load_explicit(era_of(g), memory_order_acquire)
-                   ? read_copy(key, entry.len, out)
-                   : LK_MISS;
-    case LK_NEAR_ENDED: /* in whatever era */
+    if (out->room[0] == LK_NEAR_ENDED) { /* in whatever era */
         out->kind = LK_NEAR_ENDED;
         out->why = out->room[1] < LK_REASON_COUNT ? (lk_reason)out->room[1] : LK_REASON_REVOKED;
         return LK_OK;
-    default:
-        return LK_MISS;
     }
+    if (out->room[0] != LK_NEAR_COPY || era != atomic_load_explicit(era_of(g), memory_order_acquire))
+        return LK_MISS;
+    out->kind = LK_NEAR_COPY;
+    return read_copy(key, entry.len, out);
 }
 
 lk__near_ticket lk__near_ask(lk_guard *g, const lk_session_key *key)
