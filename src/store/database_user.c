@@ -154,7 +154,8 @@ static lk_status find_due(lk__db_tx *tx, const lk_session *s, int64_t now_s, lk_
     while (status == LK_OK && (status = lk_sql_step(q)) == LK_OK) {
         lk_view id = lk_sql_bytes(q, 0);
 
-        if (lk_sql_i64(q, 1) <= lk__db_time(now_s) && id.len == sizeof(out->bytes) && *n < TRIMMED_MAX)
+        if (lk_sql_i64(q, 1) <= lk__db_time(now_s) && !lk_view_equal(id, lk__db_id(&s->key)) &&
+            id.len == sizeof(out->bytes) && *n < TRIMMED_MAX)
             memcpy(out[(*n)++].bytes, id.p, id.len);
     }
     return status == LK_MISS ? LK_OK : status;
