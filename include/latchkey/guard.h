@@ -130,10 +130,10 @@ typedef struct lk_question {
     lk_session_key key;
 
     /* filled by lk_guard_ask */
-    lk_status view;               /* LK_OK or LK_FAULT */
-    lk_status status;             /* of the session, as in lk_load */
-    lk_reason why;                /* as in lk_load */
-    uint8_t record[LK_HEAD_MAX];  /* the head, when status is LK_OK */
+    lk_status view;              /* LK_OK or LK_FAULT */
+    lk_status status;            /* of the session, as in lk_load */
+    lk_reason why;               /* as in lk_load */
+    uint8_t record[LK_HEAD_MAX]; /* the head, when status is LK_OK */
     size_t record_len;
 } lk_question;
 

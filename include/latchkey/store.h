@@ -175,8 +175,8 @@ LK_CHECKED lk_status lk_store_time_ms(lk_store *store, int64_t *now_ms);
  * the note saying what is missing; LK_FAULT. Stores that are their own copy answer LK_OK when they answer. */
 LK_CHECKED lk_status lk_store_ready(lk_store *store, lk_note *note);
 
-/* Say what an operator would want to know: version, settings that bite, sizes. Each finding is handed to EACH;
- * texts are good for the call. LK_OK; LK_FAULT when the store could not be asked. */
+/* Say what an operator would want to know: version, settings that bite, sizes. Each finding is handed to
+ * EACH; texts are good for the call. LK_OK; LK_FAULT when the store could not be asked. */
 typedef enum lk_finding_level { LK_FINDING_FACT, LK_FINDING_WARNING, LK_FINDING_PROBLEM } lk_finding_level;
 typedef struct lk_finding {
     lk_finding_level level;

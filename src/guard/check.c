@@ -88,10 +88,10 @@ typedef struct attempt {
     lk_question *question;
     lk_identity *out;
     int64_t now_s, mono_ms; /* of this check: a clock is asked once */
-    bool asks;      /* the question has to be answered first */
-    bool view_lags; /* and by the rule nothing may be decided on it */
-    bool view_lost; /* it was asked for, and could not be had */
-    bool by_stale;  /* decided on what was known before, by latchkey_on_unknown */
+    bool asks;              /* the question has to be answered first */
+    bool view_lags;         /* and by the rule nothing may be decided on it */
+    bool view_lost;         /* it was asked for, and could not be had */
+    bool by_stale;          /* decided on what was known before, by latchkey_on_unknown */
 } attempt;
 
 /* Is what this node knows new enough for the rule? How to go on when not is the rule's as well. */
@@ -196,8 +196,7 @@ static lk_status judge_found(attempt *a, lk_load *load, const uint8_t proof[LK_S
     if (load->status != LK_OK)
         return LK_STALE;
     lk_session *s = &load->session;
-    lk_status status =
-        judge_session(g, s, proof, lk__seen_s(g, s), a->now_s, &out->reason);
+    lk_status status = judge_session(g, s, proof, lk__seen_s(g, s), a->now_s, &out->reason);
     return status == LK_OK ? admit(s, out) : status;
 }
 
@@ -431,8 +430,8 @@ static lk_status identify(attempt *a)
         return LK_REFUSED;
     }
     if (status == LK_OK)
-        status = out->kind == LK_KIND_SESSION_ID ? check_session_id(a, c.text)
-                                                 : check_token(a, out->kind, c.text);
+        status =
+            out->kind == LK_KIND_SESSION_ID ? check_session_id(a, c.text) : check_token(a, out->kind, c.text);
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
     return status;

@@ -50,7 +50,6 @@ enum {
 };
 #define LK_EPOCHS 128u
 
-
 /* What a proven credential is compared with at every level. Lists are space-separated. */
 typedef struct lk_subject {
     lk_view realm, roles, client, user, device, family;
@@ -86,10 +85,10 @@ typedef enum lk__near_kind { LK_NEAR_NOTHING = '-', LK_NEAR_COPY = 'c', LK_NEAR_
 
 typedef struct lk__near {
     lk__near_kind kind;
-    lk_reason why;     /* ENDED: ended on this node, for this reason */
-    int64_t known_ms;  /* monotonic: when the store said so */
+    lk_reason why;      /* ENDED: ended on this node, for this reason */
+    int64_t known_ms;   /* monotonic: when the store said so */
     lk_session session; /* COPY: reads `room`; seen_s is that of the store */
-    int64_t seen_s;    /* the latest known use, or 0 */
+    int64_t seen_s;     /* the latest known use, or 0 */
     uint8_t room[24 + LK_HEAD_MAX];
 } lk__near;
 #define LK_NEAR_FIXED 24

@@ -15,8 +15,9 @@
  *
  * The danger is a copy that was read before the session ended and is put after word of the end came: nothing
  * would ever drop it. So keys are spread over LK_EPOCHS counters. Word of an end raises the counter first and
- * drops the copy then; who puts a copy draws a ticket before he reads, and looks at the counter again after he
- * has put: one of the two sees the other. Counters shared by many keys cost a copy now and then, never more.
+ * drops the copy then; who puts a copy draws a ticket before he reads, and looks at the counter again after
+ * he has put: one of the two sees the other. Counters shared by many keys cost a copy now and then, never
+ * more.
  */
 #include "guard/guard_internal.h"
 #include <string.h>
@@ -49,8 +50,7 @@ static void write_fixed(lk__near_kind kind, lk_reason why, int64_t known_ms, uin
 static lk_status read_copy(const lk_session_key *key, size_t len, lk__near *out)
 {
     lk_view head = lk_view_make(out->room + LK_NEAR_FIXED, len - LK_NEAR_FIXED);
-    if (lk_record_read(head, &out->session) != LK_OK ||
-        memcmp(&out->session.key, key, sizeof(*key)) != 0)
+    if (lk_record_read(head, &out->session) != LK_OK || memcmp(&out->session.key, key, sizeof(*key)) != 0)
         return LK_MISS;
     return LK_OK;
 }
@@ -82,9 +82,8 @@ lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out)
 
 lk__near_ticket lk__near_ask(lk_guard *g, const lk_session_key *key)
 {
-    return (lk__near_ticket){.epoch = atomic_load(epoch_of(g, key)),
-                             .era = atomic_load(era_of(g)),
-                             .asked_ms = lk__mono_ms(g)};
+    return (lk__near_ticket){
+        .epoch = atomic_load(epoch_of(g, key)), .era = atomic_load(era_of(g)), .asked_ms = lk__mono_ms(g)};
 }
 
 /* Take the copy out of the entry and leave the last-seen time. */

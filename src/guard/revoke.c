@@ -61,7 +61,8 @@ lk_status lk_guard_end(lk_guard *g, lk_view realm, const lk_session_key *key, lk
         if (status != LK_OK)
             return status;
     }
-    status = lk_store_destroy(g->parts.store, key, reason, lk_now_s(g->parts.env) + g->parts.settings->fence_s);
+    status =
+        lk_store_destroy(g->parts.store, key, reason, lk_now_s(g->parts.env) + g->parts.settings->fence_s);
     if (status == LK_OK)
         lk__near_ended(g, key, reason);
     if (status == LK_OK)

@@ -7,8 +7,8 @@
  * recent. Following twice does no harm - cut-offs only rise and a copy is dropped twice - so a process that
  * was frozen and wakes up believing that it still follows breaks nothing.
  *
- * The view is as old as the beginning of the last look that reached the end of the stream. Every snapshot from
- * the start of the stream begins a new era of near copies, since it does not tell which sessions ended.
+ * The view is as old as the beginning of the last look that reached the end of the stream. Every snapshot
+ * from the start of the stream begins a new era of near copies, since it does not tell which sessions ended.
  */
 #include "guard/guard_internal.h"
 #include <signal.h>
@@ -17,10 +17,10 @@
 
 enum {
     BATCH = 64,
-    WAIT_MS = 200,        /* in the store, for events; also how long closing may take */
-    IDLE_MS = 50,         /* between looks while somebody else follows, or the store does not answer */
-    BEHIND_MS = 3,        /* between looks while the replica is behind */
-    DEAD_MS = 1000,       /* without a sign of life of the follower, another takes over */
+    WAIT_MS = 200,  /* in the store, for events; also how long closing may take */
+    IDLE_MS = 50,   /* between looks while somebody else follows, or the store does not answer */
+    BEHIND_MS = 3,  /* between looks while the replica is behind */
+    DEAD_MS = 1000, /* without a sign of life of the follower, another takes over */
     CLOCK_EVERY_MS = 5000,
     CLOCK_TRIES = 3
 };
@@ -106,8 +106,8 @@ static lk_status read_all(lk_guard *g, uint64_t *at)
     return status == LK_STALE ? LK_FAULT : status;
 }
 
-/* From where this node stands to the end of the stream. LK_WORD_FOLLOWED holds one more than the number of the
- * last event, 0 when the stream was never read. */
+/* From where this node stands to the end of the stream. LK_WORD_FOLLOWED holds one more than the number of
+ * the last event, 0 when the stream was never read. */
 static lk_status read_from(lk_guard *g, uint64_t followed, uint64_t *at)
 {
     uint64_t newest;
@@ -130,8 +130,8 @@ static lk_status follow(lk_guard *g)
     uint64_t at, wanted = 0;
     int64_t begun_ms = lk__mono_ms(g);
     bool holes = atomic_load(incomplete) != 0;
-    /* The view is of now when what is read from has reached what was written until now. Where the two are one,
-     * the end of the stream is that. */
+    /* The view is of now when what is read from has reached what was written until now. Where the two are
+     * one, the end of the stream is that. */
     lk_store *primary = lk_store_writes_to(g->parts.store);
     lk_status known = primary != g->parts.store ? lk_store_event_seq(primary, &wanted) : LK_OK;
     if (read_from(g, atomic_load(followed), &at) != LK_OK)
@@ -246,7 +246,8 @@ static void *follower_main(void *argument)
             check_clock(g);
         lk_status status = follow_once(g);
         if (status == LK_OK)
-            status = lk_store_events_wait(g->parts.store, atomic_load(word(g, LK_WORD_FOLLOWED)) - 1, WAIT_MS);
+            status =
+                lk_store_events_wait(g->parts.store, atomic_load(word(g, LK_WORD_FOLLOWED)) - 1, WAIT_MS);
         if (status != LK_OK)
             rest(status == LK_MISS ? BEHIND_MS : IDLE_MS);
     }

@@ -32,25 +32,31 @@ const lk_setting_row lk__setting_rows[] = {
     {{"latchkey_keys", "DIR", "/etc/latchkey/keys",
       "Directory of the key files; made on the first start, mode 0700, files 0600.", 1, 1},
      {TEXT(NULL, keys)}},
-    {{"latchkey_accounts", "sqlite:PATH | postgres://URL | mariadb://URL", "sqlite:/var/lib/latchkey/accounts.db",
-      "The database of users, passwords and roles.", 1, 1},
+    {{"latchkey_accounts", "sqlite:PATH | postgres://URL | mariadb://URL",
+      "sqlite:/var/lib/latchkey/accounts.db", "The database of users, passwords and roles.", 1, 1},
      {TEXT(NULL, accounts)}},
-    {{"latchkey_store", "memory: | lmdb:PATH[?sync=always|fast][&map=1g] | sqlite:PATH | postgres://URL | mariadb://URL | redis://URL | "
-      "redis+sentinel://URL | redis+cluster://URL", "lmdb:/var/lib/latchkey/sessions",
-      "Who remembers sessions and revocations.", 1, 1},
+    {{"latchkey_store",
+      "memory: | lmdb:PATH[?sync=always|fast][&map=1g] | sqlite:PATH | postgres://URL | mariadb://URL | "
+      "redis://URL | "
+      "redis+sentinel://URL | redis+cluster://URL",
+      "lmdb:/var/lib/latchkey/sessions", "Who remembers sessions and revocations.", 1, 1},
      {TEXT(NULL, store)}},
     {{"latchkey_replica", "URL", "",
-      "A full copy of the store near this node (a Redis replica, a PostgreSQL streaming replica): reads go to it, "
+      "A full copy of the store near this node (a Redis replica, a PostgreSQL streaming replica): reads go "
+      "to it, "
       "writes to latchkey_store.",
       1, 1},
      {TEXT(NULL, replica)}},
     {{"latchkey_share", "database|central|replication", "",
-      "How the nodes share sessions, checked against the store: a database (SQLite, PostgreSQL, MariaDB), one central "
-      "Redis, or a full copy near every node (latchkey_replica). Left out, it is whatever the store makes of it.",
+      "How the nodes share sessions, checked against the store: a database (SQLite, PostgreSQL, MariaDB), "
+      "one central "
+      "Redis, or a full copy near every node (latchkey_replica). Left out, it is whatever the store makes of "
+      "it.",
       1, 1},
      {TEXT(NULL, share)}},
     {{"latchkey_near", "[life=1m]", "life=1m",
-      "Copies of sessions of a remote store, kept in the table of latchkey_memory and dropped by the store's own "
+      "Copies of sessions of a remote store, kept in the table of latchkey_memory and dropped by the store's "
+      "own "
       "stream of events: the longest time one is used without asking the store again (0s: no copies).",
       1, 1},
      {TIME("life", near_life_s, 0, HOUR)}},

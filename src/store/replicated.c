@@ -5,7 +5,8 @@
  *
  * Reads of sessions and events come from the copy, from one and the same, so that who has seen an event reads
  * what it tells of. What the copy does not have may be on its way: the primary is asked before a session is
- * said not to be there, and for everything while the copy does not answer. Lists and counts are the primary's.
+ * said not to be there, and for everything while the copy does not answer. Lists and counts are the
+ * primary's.
  */
 #include "store/store_ops.h"
 #include <string.h>
@@ -210,7 +211,8 @@ lk_status lk_store_open_replicated(const lk_env *env, const char *url, const cha
         status = lk_store_open(env, url, table, &r->primary, note);
     if (status == LK_OK &&
         (r->primary->ops->place != LK_STORE_REMOTE || r->copy->ops->place != LK_STORE_REMOTE)) {
-        lk_note_set(note, "a replica is the copy of a server's data: the %s store has none", r->copy->ops->name);
+        lk_note_set(note, "a replica is the copy of a server's data: the %s store has none",
+                    r->copy->ops->name);
         status = LK_REFUSED;
     }
     if (status == LK_OK) {

@@ -11,10 +11,10 @@ static const lk_store_ops *const members[] = {
     &lk__store_lmdb,
 #endif
 #ifdef LK_WITH_DATABASE
-    &lk__store_sqlite,    &lk__store_postgres,       &lk__store_mariadb,
+    &lk__store_sqlite, &lk__store_postgres,       &lk__store_mariadb,
 #endif
 #ifdef LK_WITH_REDIS
-    &lk__store_redis,     &lk__store_redis_sentinel, &lk__store_redis_cluster,
+    &lk__store_redis,  &lk__store_redis_sentinel, &lk__store_redis_cluster,
 #endif
 };
 #define FORMS_MAX 512

@@ -141,8 +141,8 @@ static void token_revoked_on_one_node_is_out_on_the_other_when_it_has_followed(v
         lk_issued ada = login(&a, kind, "ada");
         assert_in(check(&b, &ada), "ada");
         test_clock_advance_ms(5);
-        assert_int_equal(lk_guard_cutoff(a.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("ada"), LK_REASON_BANNED,
-                                         NULL, NULL),
+        assert_int_equal(lk_guard_cutoff(a.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("ada"),
+                                         LK_REASON_BANNED, NULL, NULL),
                          LK_OK);
         follow(&b);
         assert_out(check(&b, &ada), LK_REASON_BANNED);
@@ -221,7 +221,8 @@ static void view_older_than_the_rule_allows_is_asked_denied_or_served(void **sta
     assert_int_equal(lk_guard_view_age_ms(b.guard), 600);
     assert_unknown(check_by(&b, &ada, &deny));
     assert_unknown(check_by(&b, &token, &deny));
-    assert_int_equal(lk_guard_end_user(a.guard, LK_VIEW(""), LK_VIEW("ada"), NULL, LK_REASON_KICKED, NULL), LK_OK);
+    assert_int_equal(lk_guard_end_user(a.guard, LK_VIEW(""), LK_VIEW("ada"), NULL, LK_REASON_KICKED, NULL),
+                     LK_OK);
     assert_in(check_by(&b, &ada, &serve), "ada");
     assert_in(check_by(&b, &token, &serve), "ada");
     assert_out(check_by(&b, &token, &ask), LK_REASON_KICKED);
@@ -254,7 +255,8 @@ static void questions_for_one_session_are_asked_once_and_each_is_answered(void *
         assert_int_equal(questions[i].status, i % 5 == 4 ? LK_MISS : LK_OK);
         if (questions[i].status != LK_OK)
             continue;
-        assert_int_equal(lk_record_read(lk_view_make(questions[i].record, questions[i].record_len), &s), LK_OK);
+        assert_int_equal(lk_record_read(lk_view_make(questions[i].record, questions[i].record_len), &s),
+                         LK_OK);
         assert_true(lk_view_equal(s.user, lk_view_of(i % 3 == 0 ? "one" : "two")));
     }
 }
@@ -334,8 +336,8 @@ static void table_of_another_store_is_read_anew(void **state)
     (void)state;
     lk_issued token = login(&a, LK_KIND_TOKEN, "ada");
     for (unsigned i = 0; i < 5; i++)
-        assert_int_equal(lk_guard_cutoff(a.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("ada"), LK_REASON_BANNED,
-                                         NULL, NULL),
+        assert_int_equal(lk_guard_cutoff(a.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("ada"),
+                                         LK_REASON_BANNED, NULL, NULL),
                          LK_OK);
     /* Another store has numbers of its own, and fewer of them. */
     world_open(&c, "sqlite");
@@ -346,9 +348,9 @@ static void table_of_another_store_is_read_anew(void **state)
     assert_int_equal(lk_guard_open(parts, &c.guard, &note), LK_OK);
     lk_issued cleo;
     world_login(&c, LK_KIND_TOKEN, "cleo", "", NULL, &cleo);
-    assert_int_equal(lk_guard_cutoff(c.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("cleo"), LK_REASON_BANNED, NULL,
-                                     NULL),
-                     LK_OK);
+    assert_int_equal(
+        lk_guard_cutoff(c.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("cleo"), LK_REASON_BANNED, NULL, NULL),
+        LK_OK);
     lk_guard_close(c.guard);
     lk_guard_parts back = {test_env(), &b.settings, b.ring, b.table, b.store};
     assert_int_equal(lk_guard_open(back, &c.guard, &note), LK_OK);
