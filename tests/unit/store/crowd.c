@@ -25,6 +25,7 @@ static const int64_t fence_s = INT64_C(3000000000);
 /* Of all processes: the keys of sessions that were made lately, for others to stumble over. */
 typedef struct shared {
     _Atomic uint64_t made, ended, touched, failed;
+    pthread_mutex_t lock; /* of the keys */
     lk_session_key known[KNOWN];
 } shared;
 
@@ -65,9 +66,21 @@ static lk_session session_of(writer *w, const lk_session_key *previous)
     return s;
 }
 
-static lk_session_key *any_known(writer *w)
+static lk_session_key any_known(writer *w)
 {
-    return &all->known[draw(w, KNOWN)];
+    lk_session_key key;
+
+    pthread_mutex_lock(&all->lock);
+    key = all->known[draw(w, KNOWN)];
+    pthread_mutex_unlock(&all->lock);
+    return key;
+}
+
+static void make_known(writer *w, const lk_session_key *key)
+{
+    pthread_mutex_lock(&all->lock);
+    all->known[draw(w, KNOWN)] = *key;
+    pthread_mutex_unlock(&all->lock);
 }
 
 static bool is_told(lk_status status, const char *what)
@@ -84,25 +97,25 @@ static void log_in(writer *w)
     lk_session s = session_of(w, NULL);
 
     if (is_told(lk_store_create(w->store, &s, (lk_limit){LIMIT, fence_s}, NULL), "create")) {
-        *any_known(w) = s.key;
+        make_known(w, &s.key);
         atomic_fetch_add(&all->made, 1);
     }
 }
 
 static void change_id(writer *w)
 {
-    lk_session_key old = *any_known(w);
+    lk_session_key old = any_known(w);
     lk_session s = session_of(w, &old);
     int64_t grace_s = draw(w, 2) == 0 ? now_s + 100 : 0;
 
     if (is_told(lk_store_replace(w->store, &old, 1, &s, grace_s, fence_s, (lk_limit){LIMIT, fence_s}),
                 "replace"))
-        *any_known(w) = s.key;
+        make_known(w, &s.key);
 }
 
 static void log_out(writer *w)
 {
-    lk_session_key key = *any_known(w);
+    lk_session_key key = any_known(w);
 
     if (is_told(lk_store_destroy(w->store, &key, LK_REASON_REVOKED, fence_s), "destroy"))
         atomic_fetch_add(&all->ended, 1);
@@ -113,14 +126,14 @@ static void flush(writer *w)
     lk_touch touches[TOUCHED];
 
     for (unsigned i = 0; i < TOUCHED; i++)
-        touches[i] = (lk_touch){*any_known(w), now_s + draw(w, 1000)};
+        touches[i] = (lk_touch){any_known(w), now_s + draw(w, 1000)};
     if (is_told(lk_store_touch_many(w->store, touches, TOUCHED), "touch_many"))
         atomic_fetch_add(&all->touched, TOUCHED);
 }
 
 static void write_field(writer *w)
 {
-    lk_session_key key = *any_known(w);
+    lk_session_key key = any_known(w);
     lk_op op = {.kind = LK_OP_ADD, .name = LK_VIEW("n"), .number = 1};
 
     (void)is_told(lk_store_change(w->store, &key, 1, 0, &op, 1, NULL, NULL), "change");
@@ -237,15 +250,28 @@ static int judge(void)
     return passed == 3 ? 0 : 1;
 }
 
+static void share(void)
+{
+    pthread_mutexattr_t attr;
+
+    all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED)
+        abort();
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(&all->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 int main(int argc, char **argv)
 {
     pid_t children[PROCESSES];
     lk_note note = {.text = ""};
     int bad = 0;
 
-    all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (argc < 2 || all == MAP_FAILED)
+    if (argc < 2)
         return 2;
+    share();
     url = argv[1];
     if (argc > 2)
         seconds = (unsigned)strtoul(argv[2], NULL, 10);
