@@ -541,7 +541,7 @@ static void metrics_keep_the_rules_of_prometheus(void **state)
         assert_memory_equal(line, family, n);
         assert_true(type[0] != '\0');
         assert_non_null(strrchr(line, ' '));
-        assert_true(strspn(strrchr(line, ' ') + 1, "0123456789") == strlen(strrchr(line, ' ') + 1));
+        assert_true(strspn(strrchr(line, ' ') + 1, "-.0123456789") == strlen(strrchr(line, ' ') + 1));
     }
 }
 
