@@ -132,7 +132,7 @@ static const cli_option sweep_options[] = {
 };
 static const cli_option copy_options[] = {
     {"rate", "N/s", "copy at most that many sessions a second, to leave the stores room for their work"},
-    {"end-unknown", NULL, "end sessions of TO that FROM does not know and that are older than an hour"},
+    {"end-unknown", NULL, "end sessions of TO that FROM may have ended and forgotten"},
     {"lanes", "N", "write that many sessions at once (default 8)"},
     {0},
 };

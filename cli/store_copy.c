@@ -144,6 +144,7 @@ static int copy_all(copying *k)
     k->is_first = false;
     code = code == CLI_YES ? step(k, "looking for what ended", &k->to, copy_endings) : code;
     code = code == CLI_YES ? step(k, "copying cut-offs", NULL, copy_cutoffs) : code;
+    code = code == CLI_YES ? copy_marks_leave(k) : code;
     code = code == CLI_YES ? bring_to_disk(k) : code;
     return code == CLI_YES ? step(k, "comparing", NULL, copy_compare) : code;
 }
@@ -192,7 +193,7 @@ static void remarks(const copying *k)
     remark_on(k->n.updated, "that were in TO before were brought up to date");
     remark_on(k->n.ended, "were ended in TO, since they ended in FROM");
     remark_on(k->n.gone, "ended while they were being copied");
-    remark_on(k->n.ended_there, "had ended in TO and were not made again");
+    remark_on(k->n.ended_there, "had been in TO before and ended there, so they were not made again");
     remark_on(k->n.only_there - k->n.unknown, "are in TO alone");
     remark_on(k->n.unknown, "are in TO alone and older than an hour: made there, or ended in FROM so long "
                             "ago that it has forgotten; "

@@ -52,12 +52,20 @@ typedef struct copy_item {
     lk_status created;
 } copy_item;
 
+/* Times of earlier copies, ms; 0: none. */
+typedef struct copy_marks {
+    int64_t in_to_ms;   /* all of FROM was in TO, and TO says so */
+    int64_t in_from_ms; /* all of TO was in FROM, and FROM says so */
+    int64_t begun_ms;   /* when the pass over FROM began that is going on */
+} copy_marks;
+
 typedef struct copying {
     const cli *c;
     store_at from, to;
     store_lanes *lanes;
     cli_progress progress;
     copy_counts n;
+    copy_marks marks;
     int64_t rate, lanes_n, begun_ms;
     int64_t next_ms;   /* when the next batch may begin */
     bool ends_unknown; /* --end-unknown */
@@ -94,6 +102,8 @@ int copy_walk(copying *k, const store_at *at, lk_session_each each);
 
 /* store_copy_cutoffs.c: every cut-off of FROM that TO has not. */
 int copy_cutoffs(copying *k);
+/* CUT into TO. */
+int copy_append(const copying *k, const lk_cutoff *cut);
 /* store_copy_batch.c: all live sessions of FROM; those that are there are compared by their heads. */
 int copy_sessions(copying *k);
 /* store_copy_mend.c: what changed since. Bring the fields of KEY up to those of FROM. */
@@ -102,5 +112,16 @@ int copy_refresh(copying *k, const lk_session_key *key);
 int copy_endings(copying *k);
 /* The samples, read in full from both. */
 int copy_compare(copying *k);
+
+/* ---- store_copy_marks.c: what earlier copies know of a session that is in one store alone ---- */
+
+bool copy_is_mark(const lk_cutoff *cut);
+void copy_marks_read(copying *k, const cli_cutoffs *from, const cli_cutoffs *to);
+/* A pass over FROM begins. */
+void copy_marks_begin(copying *k);
+/* All of FROM is in TO. */
+int copy_marks_leave(copying *k);
+/* Was S, which is in one store, made before TIME_MS, when it was in both, and not used since? */
+bool copy_unused_since(const lk_session *s, int64_t time_ms);
 
 #endif

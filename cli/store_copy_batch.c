@@ -53,6 +53,14 @@ static int compare(copying *k, const copy_item *item, const lk_session *to, lk_t
     return is_newer ? copy_refresh(k, &item->key) : CLI_YES;
 }
 
+/* Was it copied before, so that it has ended in TO since? */
+static bool has_been_there(const copying *k, const copy_item *item)
+{
+    lk_session from;
+    return !item->of_chain && lk_record_read(lk_view_make(item->head, item->head_len), &from) == LK_OK &&
+           copy_unused_since(&from, k->marks.in_to_ms);
+}
+
 /* Ask TO for all of the batch. */
 static int look_there(copying *k, lk_touch *touches, size_t *touches_n)
 {
@@ -63,15 +71,12 @@ static int look_there(copying *k, lk_touch *touches, size_t *touches_n)
     int code = copy_load(k, &k->to, k->loads, k->items_n);
     for (size_t i = 0; i < k->items_n && code == CLI_YES; i++) {
         copy_item *item = &k->items[i];
-        item->is_wanted = k->loads[i].status == LK_MISS;
-        if (item->of_chain || item->is_wanted) {
-            continue;
-        }
-        if (k->loads[i].status == LK_OK) {
+        bool is_there = k->loads[i].status == LK_OK;
+        item->is_wanted = k->loads[i].status == LK_MISS && !has_been_there(k, item);
+        if (is_there && !item->of_chain) {
             code = compare(k, item, &k->loads[i].session, touches, touches_n);
-        } else {
-            k->n.ended_there += k->is_first;
         }
+        k->n.ended_there += !is_there && !item->is_wanted && !item->of_chain && k->is_first;
     }
     return code;
 }
@@ -232,6 +237,7 @@ static bool add(void *context, const lk_session *s)
 int copy_sessions(copying *k)
 {
     k->n.differing = k->offered = k->changed = k->at = k->samples_n = 0;
+    copy_marks_begin(k);
     int code = copy_walk(k, &k->from, add);
     return code == CLI_YES ? copy_batch(k) : code;
 }

@@ -16,7 +16,7 @@ static int by_meaning(const void *one, const void *other)
     return order != 0 ? order : (a->reason > b->reason) - (a->reason < b->reason);
 }
 
-static int append(const copying *k, const lk_cutoff *cut)
+int copy_append(const copying *k, const lk_cutoff *cut)
 {
     unsigned tries = 0;
     for (;;) {
@@ -41,14 +41,14 @@ static int append_missing(copying *k, const cli_cutoffs *from, const cli_cutoffs
     int code = CLI_YES;
     for (size_t i = 0; i < from->n && code == CLI_YES; i++) {
         const lk_cutoff *cut = &from->all[i];
-        if (cut->until_s < now_s) {
+        if (cut->until_s < now_s || copy_is_mark(cut)) {
             continue;
         }
         if (to->n > 0 && bsearch(cut, to->all, to->n, sizeof *to->all, by_meaning) != NULL) {
             k->n.cutoffs_there += k->is_first;
             continue;
         }
-        code = append(k, cut);
+        code = copy_append(k, cut);
         k->n.cutoffs += code == CLI_YES;
     }
     return code;
@@ -63,6 +63,7 @@ int copy_cutoffs(copying *k)
     }
     code = cli_cutoffs_read(k->c, k->to.store, &to);
     if (code == CLI_YES) {
+        copy_marks_read(k, &from, &to);
         if (to.n > 0) {
             qsort(to.all, to.n, sizeof *to.all, by_meaning);
         }

@@ -86,10 +86,14 @@ static int end_one(copying *k, const lk_session_key *key, lk_reason why)
     return CLI_YES;
 }
 
-/* A session that FROM knows nothing of was made in TO, or FROM has forgotten that it ended. The latter takes
- * as long as the mark of its end stands, so that it cannot be a young one. */
+/* A session that FROM knows nothing of has ended there if it was there at an earlier copy and was not used in
+ * TO since. Else it was made in TO, or FROM has forgotten that it ended, which takes as long as the mark of
+ * its end stands: it cannot be a young one. */
 static int judge_unknown(copying *k, const copy_item *item)
 {
+    if (copy_unused_since(&item->s, k->marks.in_from_ms)) {
+        return end_one(k, &item->key, LK_REASON_REVOKED);
+    }
     k->n.only_there++;
     if (item->s.issued_s > lk_now_s(lk_env_system()) - FENCE_S) {
         return CLI_YES;
@@ -124,6 +128,7 @@ static bool add(void *context, const lk_session *s)
 {
     copying *k = context;
     k->items[k->items_n].key = s->key;
+    k->items[k->items_n].s.seen_s = s->seen_s;
     k->items[k->items_n++].s.issued_s = s->issued_s;
     if (k->items_n == COPY_BATCH) {
         k->code = end_batch(k);

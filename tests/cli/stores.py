@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from conftest import BUILD, ROOT
@@ -28,13 +29,14 @@ def tool(*words):
     return done.stdout
 
 
-def fill(url, n, first=0):
-    tool("fill", url, n, first)
+def fill(url, n, first=0, age="used"):
+    """N sessions, used a minute ago or longer; `new`: made now, `old`: hours ago."""
+    tool("fill", url, n, first, age)
 
 
 def dump(url):
-    """Every session with its record, every one that is ending, every cut-off: sorted lines."""
-    return sorted(tool("dump", url).splitlines())
+    """Every session with its record, every one that is ending, every cut-off: sorted lines. Without the mark of a copy."""
+    return sorted(line for line in tool("dump", url).splitlines() if not line.startswith(("c family /copied-", "c family /sent-")))
 
 
 def sessions(url):
@@ -43,3 +45,16 @@ def sessions(url):
 
 def public_ids(url):
     return sorted(sessions(url))
+
+
+def unused(url, n=1):
+    """Ids of sessions that were last used some seconds ago at least."""
+    before = time.time() - 60
+    return [public_id for public_id, words in sorted(sessions(url).items()) if int(words[1]) < before][:n]
+
+
+def end_and_forget(latchkey, url, public_id):
+    """End a session, so long ago that the store does not know it any more."""
+    tool("end", url, public_id, 1)
+    time.sleep(2.1)
+    latchkey.text("store", "sweep", "--store", url, "--all")

@@ -3,9 +3,9 @@
  * storetool.c - fills and shows stores for the tests of `latchkey store`; a user of liblatchkey like any
  * other.
  *
- *   storetool fill URL N [FIRST] [old]  N sessions of every kind, and a cut-off for every tenth
+ *   storetool fill URL N FIRST used|new|old  N sessions of every kind, and a cut-off for every tenth
  *   storetool dump URL               every session and cut-off as a line, record in hexadecimal; unsorted
- *   storetool end URL PUBLIC_ID      end a session
+ *   storetool end URL PUBLIC_ID [S]  end a session; the store may forget that after S seconds (3600)
  *   storetool set URL PUBLIC_ID N V  set field N of a session to the JSON text V
  *   storetool touch URL PUBLIC_ID S  last seen S seconds later than it was
  */
@@ -16,7 +16,7 @@
 
 static const lk_env *env;
 static lk_store *store;
-static int64_t age_s = 2000;
+static int64_t age_s;
 
 static void must(bool ok, const char *what)
 {
@@ -111,10 +111,10 @@ static void describe(unsigned i, lk_session *s, char rooms[4][64])
     *s = (lk_session){.generation = 1 + i % 3, .revision = 1 + i % 7, .flags = flags[i % 4]};
     must(lk_random(env, s->key.bytes, sizeof s->key.bytes) == LK_OK, "randomness");
     must(lk_random(env, s->proof, sizeof s->proof) == LK_OK, "randomness");
-    s->created_s = now_s - age_s - 1000 - i % 500;
-    s->issued_s = now_s - age_s - i % 500;
+    s->created_s = now_s - age_s - (age_s > 0 ? 1000 + i % 500 : 0);
+    s->issued_s = now_s - age_s - (age_s > 0 ? i % 500 : 0);
     s->issued_ms = (uint16_t)(i % 1000);
-    s->seen_s = now_s - i % 500;
+    s->seen_s = age_s > 0 ? now_s - 60 - i % 400 : now_s;
     s->idle_s = i % 4 == 1 ? 0 : 3600;
     s->expires_s = now_s + 86400;
     s->agent = text_of(rooms[0], "agent %u \xe4\xb8\xad", i);
@@ -176,15 +176,18 @@ int main(int argc, char **argv)
     must(lk_store_open(env, argv[2], NULL, &store, &note) == LK_OK, note.text);
     const char *what = argv[1];
     if (strcmp(what, "fill") == 0) {
-        age_s = argc > 5 ? 20000 : age_s;
-        fill((unsigned)atoi(argv[3]), argc > 4 ? (unsigned)atoi(argv[4]) : 0);
+        must(argc > 5, "usage: see the head of storetool.c");
+        age_s = strcmp(argv[5], "old") == 0 ? 20000 : strcmp(argv[5], "new") == 0 ? 0 : 2000;
+        fill((unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]));
     } else if (strcmp(what, "dump") == 0) {
         dump();
     } else {
         must(argc > 3 && lk_public_id_read(lk_view_of(argv[3]), &key) == LK_OK, "no public id");
     }
     if (strcmp(what, "end") == 0) {
-        must(lk_store_destroy(store, &key, LK_REASON_KICKED, lk_now_s(env) + 3600) == LK_OK, "not ended");
+        must(lk_store_destroy(store, &key, LK_REASON_KICKED,
+                              lk_now_s(env) + (argc > 4 ? atoi(argv[4]) : 3600)) == LK_OK,
+             "not ended");
     } else if (strcmp(what, "touch") == 0) {
         lk_touch touch = {.key = key, .seen_s = load_one(&key).session.seen_s + atoi(argv[4])};
         must(lk_store_touch_many(store, &touch, 1) == LK_OK, "not touched");

@@ -2,6 +2,7 @@
 """store copy: nothing is lost, nothing revoked comes back, and what was interrupted goes on."""
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import COMMAND, FAULT, NO, WRONG, YES, Latchkey
 from gateway import Gateway
-from stores import dump, fill, public_ids, sessions, tool
+from stores import dump, end_and_forget, fill, public_ids, sessions, tool, unused
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_what_happened_meanwhile_is_brought_along(latchkey, lmdb):
     tool("touch", lmdb("a"), used, 700)
     tool("set", lmdb("a"), changed, "cart", "[9]")
     tool("set", lmdb("a"), changed, "new", "true")
-    fill(lmdb("a"), 50, 100)
+    fill(lmdb("a"), 50, 100, "new")
     answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
     assert (answer["copied"], answer["brought_up_to_date"], answer["ended"], answer["cutoffs"]) == (50, 2, 1, 5)
     assert ended not in sessions(lmdb("b"))
@@ -76,27 +77,87 @@ def test_what_the_new_store_went_on_with_is_kept(latchkey, lmdb):
     changed, used = public_ids(lmdb("b"))[:2]
     tool("set", lmdb("b"), changed, "cart", "[7]")
     tool("touch", lmdb("b"), used, 600)
-    fill(lmdb("b"), 5, 500)
+    fill(lmdb("b"), 5, 500, "new")
     before = dump(lmdb("b"))
     done = latchkey.run("store", "copy", lmdb("a"), lmdb("b"))
     assert done.returncode == YES and b"5 are in TO alone" in done.stderr
     assert dump(lmdb("b")) == before
 
 
-def test_session_that_the_old_store_has_forgotten_is_told_of_and_ended_when_asked(latchkey, tmp_path, lmdb):
+def test_session_that_the_old_store_may_have_forgotten_is_told_of_and_ended_when_asked(latchkey, lmdb):
+    fill(lmdb("a"), 20)
+    fill(lmdb("b"), 10, 200)
+    fill(lmdb("b"), 5, 301, "old")
+    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
+    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (15, 5, 0)
+    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"), "--end-unknown")
+    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (15, 0, 5)
+    assert len(sessions(lmdb("b"))) == 30
+
+
+def test_old_store_that_was_emptied_ends_nobody(latchkey, tmp_path, lmdb):
     fill(lmdb("a"), 20)
     latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
-    fill(lmdb("b"), 10, 200)
     shutil.rmtree(tmp_path / "a")
     fill(lmdb("a"), 1)
     answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
-    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (30, 0, 0)  # all of them are young
-    tool("fill", lmdb("b"), 5, 301, "old")
+    assert (answer["ended"], answer["only_there"]) == (0, 20)
+
+
+def test_new_store_that_was_emptied_is_filled_again(latchkey, tmp_path, lmdb):
+    fill(lmdb("a"), 20)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    shutil.rmtree(tmp_path / "b")
+    assert latchkey.json("store", "copy", lmdb("a"), lmdb("b"))["copied"] == 20
+
+
+def test_logout_is_not_undone_by_another_copy_when_its_mark_is_gone(latchkey, lmdb):
+    fill(lmdb("a"), 100)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    here, there = unused(lmdb("a"), 2)
+    end_and_forget(latchkey, lmdb("a"), here)
+    end_and_forget(latchkey, lmdb("b"), there)
     answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
-    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (35, 5, 0)
-    answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"), "--end-unknown")
-    assert (answer["only_there"], answer["unknown"], answer["ended"]) == (35, 0, 5)
-    assert len(sessions(lmdb("b"))) == 31
+    assert (answer["copied"], answer["ended"], answer["ended_there"]) == (0, 1, 1)
+    assert {here, there}.isdisjoint(sessions(lmdb("b")))
+
+
+def test_logout_is_not_undone_on_the_way_back(latchkey, lmdb):
+    fill(lmdb("a"), 100)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    ended = unused(lmdb("a"))[0]
+    end_and_forget(latchkey, lmdb("b"), ended)
+    fill(lmdb("b"), 10, 200, "new")
+    answer = latchkey.json("store", "copy", lmdb("b"), lmdb("a"))
+    assert (answer["copied"], answer["ended"], answer["only_there"]) == (10, 1, 0)
+    assert sessions(lmdb("a")) == sessions(lmdb("b"))
+
+
+def test_session_that_ran_out_in_a_copy_and_was_used_since_is_copied_again(latchkey, lmdb):
+    fill(lmdb("a"), 20)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    used = unused(lmdb("a"))[0]
+    tool("touch", lmdb("a"), used, 700)
+    end_and_forget(latchkey, lmdb("b"), used)
+    assert latchkey.json("store", "copy", lmdb("a"), lmdb("b"))["copied"] == 1
+    assert used in sessions(lmdb("b"))
+
+
+def test_what_is_in_the_new_store_alone_is_its_own(latchkey, lmdb):
+    fill(lmdb("a"), 20)
+    fill(lmdb("b"), 5, 301, "old")
+    for _ in range(2):
+        answer = latchkey.json("store", "copy", lmdb("a"), lmdb("b"))
+        assert (answer["ended"], answer["only_there"]) == (0, 5)
+    assert len(sessions(lmdb("b"))) == 25
+
+
+def test_mark_of_a_copy_reaches_nobody_and_is_not_copied(latchkey, lmdb):
+    fill(lmdb("a"), 20)
+    latchkey.text("store", "copy", lmdb("a"), lmdb("b"))
+    latchkey.text("store", "copy", lmdb("b"), lmdb("c"))
+    marks = {name: re.findall("c family /(copied|sent)-", tool("dump", lmdb(name))) for name in "abc"}
+    assert marks == {"a": ["sent"], "b": ["copied", "sent"], "c": ["copied"]}
 
 
 def test_killed_copy_goes_on_when_it_is_run_again(latchkey, lmdb):
