@@ -106,7 +106,7 @@ static void acknowledged_logins_and_logouts_outlive_every_kill(void **state)
     assert_told(states, 0, KILLS * NUMBERS);
     for (unsigned n = 0; n < KILLS * NUMBERS; n++)
         told_n += states[n] != 0;
-    assert_true(told_n > 10 * KILLS);
+    assert_true(told_n > KILLS); /* or the kills met nobody at work */
     free(states);
 }
 
