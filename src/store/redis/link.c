@@ -5,10 +5,10 @@
  * hiredis is used for reading RESP only. Its own waiting counts time anew for every read, so that a server
  * which sends a byte now and then would hold a thread for ever; here one deadline holds for all of it.
  */
+#include "base/resolve.h"
 #include "store/redis/redis_inner.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -92,7 +92,7 @@ static int dial_path(const char *path, int64_t until_ms)
 static int dial_host(const lk__redis_address *at, int64_t until_ms, const char **why)
 {
     struct addrinfo *found;
-    int fd = -1, error = lk__redis_resolve(at, until_ms, &found);
+    int fd = -1, error = lk__resolve(at->host, at->port, until_ms, &found);
 
     if (error != 0) {
         *why = gai_strerror(error);

@@ -11,7 +11,6 @@
 #include "store/rules.h"
 #include "store/store_ops.h"
 #include <hiredis/hiredis.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -55,12 +54,6 @@ typedef struct lk__redis_config {
 /* LK_OK; LK_REFUSED with the note. */
 LK_CHECKED lk_status lk__redis_config_read(lk__redis_kind kind, const lk_store_url *url,
                                            lk__redis_config *out, lk_note *note);
-
-/* ---- resolve.c: names ---- */
-
-/* The addresses of AT, to be freed with freeaddrinfo. Gives 0 or an error of getaddrinfo: EAI_AGAIN when
- * there was no answer in time. */
-int lk__redis_resolve(const lk__redis_address *at, int64_t until_ms, struct addrinfo **out);
 
 /* ---- link.c: one connection ---- */
 
