@@ -128,7 +128,7 @@ static void *storm_thread(void *p)
         asked++;
         good += status == LK_OK;
         slow += took_ms > 50;
-        late += took_ms > lk_sql_deadline_of(db) + 50;
+        late += took_ms > lk_sql_deadline_of(db) + 150;
         usleep(10000);
     }
     return NULL;

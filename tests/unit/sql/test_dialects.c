@@ -16,7 +16,8 @@
 /* cmocka.h wants setjmp.h, stdarg.h and stddef.h first. */
 #include <cmocka.h>
 
-#define DEADLINE_MS 400
+#define DEADLINE_MS 5000 /* where it does not matter: the machine may have other work */
+#define SHORT_MS 400     /* where it does */
 
 static const char *url;
 static lk_sql_dialect dialect;
@@ -57,12 +58,10 @@ static void run(lk_sql_link *link, const char *statements)
 {
     lk_note note = {""};
 
-    lk_sql_deadline(link, 5000); /* tables are made and dropped here */
     if (lk_sql_script(link, statements) != LK_OK) {
         lk_sql_explain(link, &note);
         fail_msg("%s: %s", statements, note.text);
     }
-    lk_sql_deadline(link, DEADLINE_MS);
 }
 
 static int64_t number(lk_sql_link *link, const char *literal)
@@ -442,7 +441,6 @@ static void *count_fifty(void *p)
 
         if (lk_sql_borrow(db, &link, NULL) != LK_OK)
             continue;
-        lk_sql_deadline(link, 5000);
         done += count_once(link) == LK_OK;
         lk_sql_give_back(link);
     }
@@ -467,7 +465,7 @@ static void sixteen_threads_on_eight_links_lose_no_write(void **state)
     }
     one = borrow(db);
     assert_int_equal(number(one, "SELECT m FROM lk_test WHERE n = 1"), done);
-    assert_true(done > 400); /* waiting for one of eight links may take longer than a deadline */
+    assert_int_equal(done, 16 * 50);
 }
 
 static lk_status touch_row(lk_sql_link *link, int64_t n)
@@ -537,13 +535,13 @@ static void a_lock_that_another_holds_is_a_fault_in_time(void **state)
     assert_int_equal(lk_sql_begin(other, LK_SQL_DURABLE), LK_OK);
     assert_int_equal(touch_row(other, 1), LK_OK);
     began_ms = clock_ms();
-    lk_sql_deadline(one, DEADLINE_MS);
+    lk_sql_deadline(one, SHORT_MS);
     status = lk_sql_begin(one, LK_SQL_DURABLE);
     if (status == LK_OK)
         status = touch_row(one, 1);
     took_ms = clock_ms() - began_ms;
     assert_int_equal(status, LK_FAULT);
-    assert_in_range(took_ms, DEADLINE_MS / 2, DEADLINE_MS + 50);
+    assert_in_range(took_ms, SHORT_MS / 2, SHORT_MS + 200);
     lk_sql_explain(one, &note);
     assert_non_null(strstr(note.text, dialect == LK_SQL_MARIADB ? "longer than its deadline" : "too long"));
     lk_sql_rollback(one);
@@ -562,13 +560,13 @@ static void a_statement_that_takes_too_long_is_a_fault_in_time(void **state)
     (void)state;
     if (sleep == NULL) /* SQLite's statements are this process's own work */
         return;
-    lk_sql_deadline(one, DEADLINE_MS);
+    lk_sql_deadline(one, SHORT_MS);
     assert_int_equal(lk_sql_ask(one, sleep, LK_SQL_VALUES(lk_sql_of_i64(3)), &q), LK_OK);
     if (dialect == LK_SQL_MARIADB) /* says 1 when it was interrupted, and not that it was */
         assert_true(lk_sql_step(q) == LK_FAULT || lk_sql_i64(q, 0) == 1);
     else
         assert_int_equal(lk_sql_step(q), LK_FAULT);
-    assert_in_range(clock_ms() - began_ms, DEADLINE_MS / 2, DEADLINE_MS + 50);
+    assert_in_range(clock_ms() - began_ms, SHORT_MS / 2, SHORT_MS + 200);
     lk_sql_reset(q);
     assert_int_equal(number(one, "SELECT count(*) FROM lk_test"), 0);
     lk_sql_deadline(one, 5000); /* whoever asks for more time has it */
@@ -652,11 +650,11 @@ static void a_listener_wakes_when_something_is_said_and_not_before(void **state)
         } else {
             began_ms = clock_ms();
             assert_int_equal(lk_sql_wait(listener, 100), LK_MISS);
-            assert_in_range(clock_ms() - began_ms, 95, 200);
+            assert_in_range(clock_ms() - began_ms, 95, 2000);
             assert_int_equal(pthread_create(&thread, NULL, say_something, NULL), 0);
             began_ms = clock_ms();
             assert_int_equal(lk_sql_wait(listener, 5000), LK_OK);
-            assert_in_range(clock_ms() - began_ms, 10, 500);
+            assert_in_range(clock_ms() - began_ms, 10, 2000);
             pthread_join(thread, NULL);
         }
         assert_int_equal(lk_sql_begin(listener, LK_SQL_DURABLE), LK_OK);
