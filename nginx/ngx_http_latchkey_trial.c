@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ngx_http_latchkey_trial.c - store and accounts on a server are tried once
- * before anything starts, so that a wrong URL or password is a sentence at the
- * start and not a gateway that answers 503.
+ * ngx_http_latchkey_trial.c - store and accounts on a server are tried before
+ * anything starts, so that a wrong URL or password is a sentence at the start
+ * and not a gateway that answers 503.
  *
  * The one who tries is a child with the workers' user: a database that knows
  * its clients by their user (peer authentication) must see the one that will
@@ -14,7 +14,11 @@
 
 
 /* Many hosts of a cluster, each at the longest deadline there is. */
-#define NGX_HTTP_LATCHKEY_TRIAL  30000
+#define NGX_HTTP_LATCHKEY_TRIAL  60000
+
+/* A server that has just been started, or a machine that is busy starting,
+ * may need more than one deadline. */
+#define NGX_HTTP_LATCHKEY_TRIALS  3
 
 
 typedef struct {
@@ -233,12 +237,22 @@ ngx_http_latchkey_trial_child(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf, const ngx_http_latchkey_tried_t *what,
     int fd)
 {
+    ngx_uint_t                 i;
     ngx_http_latchkey_trial_t  trial;
 
     ngx_memzero(&trial, sizeof(ngx_http_latchkey_trial_t));
 
     if (ngx_http_latchkey_become_worker(cf) == NGX_OK) {
-        ngx_http_latchkey_trial_open(lmcf, what, &trial);
+
+        for (i = 1; /* void */ ; i++) {
+            ngx_http_latchkey_trial_open(lmcf, what, &trial);
+
+            if (trial.status != LK_FAULT || i == NGX_HTTP_LATCHKEY_TRIALS) {
+                break;
+            }
+
+            ngx_msleep((useconds_t) i * 200);
+        }
 
     } else {
         trial.status = LK_FAULT;
@@ -260,7 +274,9 @@ ngx_http_latchkey_trial_open(ngx_http_latchkey_main_conf_t *lmcf,
     lk_settings  *settings;
 
     settings = &lmcf->settings;
+
     trial->status = LK_OK;
+    trial->accounts = 0;
 
     if (what->store && settings->replica[0] != '\0') {
         trial->status = lk_store_open_replicated(lk_env_system(),

@@ -185,7 +185,8 @@ def test_a_database_file_that_somebody_locks_is_read_and_not_written(gateways, t
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_gateway_stops_although_its_store_hangs(gateways, tmp_path, store, frozen, how):
-    [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY)
+    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=250ms", near=EVERY)
+    gateway.expected_faults = ["exited on signal 9"]  # what nginx does to workers that take longer than a second
     cookie = Visitors(gateway).log_in(gateway, "alice")
     with frozen():
         assert is_unknown(get(gateway, "/echo/", cookie))
@@ -386,6 +387,7 @@ def test_a_reload_while_the_store_is_away_is_no_reason_to_end(gateways, tmp_path
         store.start()
     wait_ready(gateway)
     assert "opened at last" in gateway.log()
+    wait_back(gateway, cookie)
     assert get(gateway, "/echo/", cookie).text == visitors.told[cookie]
 
 
