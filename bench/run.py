@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure latchkey here and now, and print each figure beside its target.
 
-    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory] [--json FILE]
+    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory,stores,lookups] [--json FILE]
+                 [--stores sqlite,redis,postgres,mariadb] [--store-rounds N]
 
 gate     requests/s of a location with `latchkey required` as a share of the same location with `latchkey off`: one
          nginx worker on one core, wrk with 64 connections on another, cases in turn, median of the rounds.
 library  nanoseconds per signature check beside the raw primitive.
 memory   bytes per session at 1,000,000 sessions, and the time of a look-up as the number grows.
+stores   the gate over stores that nodes share, each with a real server, with copies and with a look-up for every request;
+         beside them express-session in Redis (npm). servers_gate.py
+lookups  batched look-ups through the library as a share of what the raw client of the same store reaches.
 """
 import argparse
 import http.client
@@ -42,15 +46,14 @@ http {{
         location /auth/ {{ latchkey_api; }}
         location = /off {{ latchkey off; empty_gif; }}
         location = /on {{ latchkey required; empty_gif; }}
+        location = /by-express {{ auth_request /express; empty_gif; }}
         location = /sub {{ auth_request /check; empty_gif; }}
-        location = /check {{
-            internal;
-            proxy_pass http://checker/on;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-        }}
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Content-Length "";
+        proxy_pass_request_body off;
+        location = /check {{ internal; proxy_pass http://checker/on; }}
+        location = /express {{ internal; proxy_pass http://checker/check; }}
     }}
 }}
 """
@@ -70,6 +73,14 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def get(port, path):
+    """Status, header fields and body of one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    return response.status, response.headers, response.read()
 
 
 class Nginx:
@@ -258,7 +269,9 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--only", default="library,memory,gate")
+    parser.add_argument("--only", default="library,memory,lookups,gate,stores")
+    parser.add_argument("--stores", default="sqlite,redis,postgres,mariadb")
+    parser.add_argument("--store-rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     build, only, result = args.build.resolve(), args.only.split(","), {}
@@ -268,6 +281,9 @@ def main():
         result["library"] = bench_library(build)
     if "memory" in only:
         result["memory"] = bench_memory(build)
+    if "lookups" in only:
+        import servers_library  # needs what is above
+        result["lookups"] = servers_library.bench_lookups(build, args)
     if "gate" in only:
         root = tempfile.mkdtemp(prefix="latchkey-bench-")
         gate = Gate(build, root, args)
@@ -277,6 +293,10 @@ def main():
         finally:
             gate.stop()
             shutil.rmtree(root, ignore_errors=True)
+    if "stores" in only:
+        import servers_gate  # needs what is above
+        with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as root:
+            result["stores"] = servers_gate.bench(build, root, args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1))
 

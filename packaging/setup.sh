@@ -19,12 +19,11 @@ bench=("${build[@]}" wrk curl postgresql mariadb-server redis-server redis-senti
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
 run) wanted=("${run[@]}") ;;
-test)
-    wanted=("${test[@]}")
+test | bench)
+    [ "$1" = test ] && wanted=("${test[@]}") || wanted=("${bench[@]}")
     command -v node >/dev/null 2>&1 || wanted+=(nodejs)
     command -v npm >/dev/null 2>&1 || wanted+=(npm)
     ;;
-bench) wanted=("${bench[@]}") ;;
 *)
     echo "usage: packaging/setup.sh build|run|test|bench" >&2
     exit 2
