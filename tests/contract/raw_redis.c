@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define SERVERS_MAX 16
-#define ROOM (3u << 20)
+#define ROOM (1u << 20)
 
 static const char *const stream_keys[] = {"lk:{events}", "lk:{events}:seq", "lk:{events}:cutoffs",
                                           "lk:{events}:until"};

@@ -3,10 +3,10 @@
  * driver.c - people on several nodes of a cluster while somebody breaks its store, and what is left of what
  * they were told.
  *
- *   driver setup  --url URL
- *   driver run    --url URL [--url URL]... --history FILE [--nodes N] [--guard] [--dir DIR] [--ops N]
- * [--bound MS]
- *                 [--netns NODE=PATH] [--clock NODE=MS] [--own-clocks] [--idle S] [--lag MS] [--pause US]
+ *   driver setup --url URL
+ *   driver run --url URL [--url URL]... --history FILE
+ *       [--nodes N] [--guard] [--dir DIR] [--replica URL] [--idle S] [--lag MS] [--bound MS]
+ *       [--ops N] [--pause US] [--netns NODE=PATH] [--clock NODE=MS] [--own-clocks]
  *   driver replay --url URL --history FILE
  *   driver fields --url URL --times N
  *
@@ -511,6 +511,9 @@ static bool read_option(int which, const char *text)
     case 'l':
         set.cluster.lag_ms = atoi(text);
         return true;
+    case 'r':
+        set.cluster.replica = text;
+        return true;
     case 'w':
         set.cluster.has_own_clocks = true;
         return true;
@@ -524,21 +527,15 @@ static bool read_option(int which, const char *text)
 
 static bool read_options(int argc, char **argv)
 {
-    static const struct option options[] = {{"url", required_argument, NULL, 'u'},
-                                            {"history", required_argument, NULL, 'h'},
-                                            {"nodes", required_argument, NULL, 'n'},
-                                            {"guard", no_argument, NULL, 'g'},
-                                            {"dir", required_argument, NULL, 'd'},
-                                            {"ops", required_argument, NULL, 'o'},
-                                            {"bound", required_argument, NULL, 'b'},
-                                            {"netns", required_argument, NULL, 's'},
-                                            {"clock", required_argument, NULL, 'c'},
-                                            {"idle", required_argument, NULL, 'i'},
-                                            {"pause", required_argument, NULL, 'p'},
-                                            {"times", required_argument, NULL, 't'},
-                                            {"lag", required_argument, NULL, 'l'},
-                                            {"own-clocks", no_argument, NULL, 'w'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"url", required_argument, NULL, 'u'},     {"history", required_argument, NULL, 'h'},
+        {"nodes", required_argument, NULL, 'n'},   {"guard", no_argument, NULL, 'g'},
+        {"dir", required_argument, NULL, 'd'},     {"ops", required_argument, NULL, 'o'},
+        {"bound", required_argument, NULL, 'b'},   {"netns", required_argument, NULL, 's'},
+        {"clock", required_argument, NULL, 'c'},   {"idle", required_argument, NULL, 'i'},
+        {"pause", required_argument, NULL, 'p'},   {"times", required_argument, NULL, 't'},
+        {"lag", required_argument, NULL, 'l'},     {"own-clocks", no_argument, NULL, 'w'},
+        {"replica", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
     int which;
 
     set = (settings){.nodes = 3,

@@ -51,6 +51,9 @@ static lk_status open_store(node *n, lk_note *note)
     lk_cluster_clock_init(&n->clock, &n->base, n->table);
     if (n->of->has_own_clocks)
         n->clock.env = n->base;
+    if (n->of->replica != NULL)
+        return lk_store_open_replicated(&n->clock.env, n->settings.store, n->settings.replica, n->table,
+                                        &n->store, note);
     return lk_store_open(&n->clock.env, n->settings.store, n->table, &n->store, note);
 }
 
@@ -92,6 +95,8 @@ bool node_open(node *n, const cluster *of, const char *url, int64_t offset_ms)
     n->settings.cookie_secure = false;
     snprintf(n->settings.cookie_name, sizeof(n->settings.cookie_name), "latchkey");
     snprintf(n->settings.store, sizeof(n->settings.store), "%s", url);
+    if (of->replica != NULL)
+        snprintf(n->settings.replica, sizeof(n->settings.replica), "%s", of->replica);
     snprintf(n->settings.keys, sizeof(n->settings.keys), "%s/keys", of->dir);
     for (unsigned i = 0; i < OPEN_TRIES && status != LK_OK; i++) {
         status = open_store(n, &note);

@@ -16,6 +16,7 @@ typedef struct cluster {
     int64_t idle_s;
     int64_t lag_ms;      /* latchkey_revocation_lag, with `ask` */
     bool has_own_clocks; /* each node believes its own clock, as it must not */
+    const char *replica; /* a copy that is read from; NULL for none */
 } cluster;
 
 /* A session somebody holds: what a cookie would say. */

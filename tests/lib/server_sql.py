@@ -3,10 +3,12 @@
 import ipaddress
 import signal
 import subprocess
+from pathlib import Path
 
 from server_process import HOST, Process, ServerError, send, family
 
-POSTGRES_BIN = "/usr/lib/postgresql/15/bin"
+# Debian keeps the programs of each version apart; the newest is taken.
+POSTGRES_BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), default="/usr/bin")
 DATABASE = "latchkey"
 
 
