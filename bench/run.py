@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure latchkey here and now, and print each figure beside its target.
 
-    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory,stores,lookups] [--json FILE]
-                 [--stores sqlite,redis,postgres,mariadb] [--store-rounds N]
+    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory,stores,lookups,revoke,many]
+                 [--json FILE] [--stores sqlite,redis,postgres,mariadb] [--store-rounds N] [--revocations N] [--sessions N]
 
 gate     requests/s of a location with `latchkey required` as a share of the same location with `latchkey off`: one
          nginx worker on one core, wrk with 64 connections on another, cases in turn, median of the rounds.
 library  nanoseconds per signature check beside the raw primitive.
 memory   bytes per session at 1,000,000 sessions, and the time of a look-up as the number grows.
+many     1,000,000 sessions in each of the stores that nodes share, or as many as 90 s are enough for: bytes each, the list of
+         a user who has 20, the longest call of the sweep and the longest look-up meanwhile.
 stores   the gate over stores that nodes share, each with a real server, with copies and with a look-up for every request;
          beside them express-session in Redis (npm). servers_gate.py
 lookups  batched look-ups through the library as a share of what the raw client of the same store reaches.
+revoke   from the acknowledgement of a revocation to its refusal by the last of three nodes: p50, p99, longest.
 """
 import argparse
 import http.client
@@ -269,9 +272,11 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--only", default="library,memory,lookups,gate,stores")
+    parser.add_argument("--only", default="library,memory,lookups,revoke,many,gate,stores")
     parser.add_argument("--stores", default="sqlite,redis,postgres,mariadb")
     parser.add_argument("--store-rounds", type=int, default=5)
+    parser.add_argument("--sessions", type=int, default=1000000)
+    parser.add_argument("--revocations", type=int, default=300)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     build, only, result = args.build.resolve(), args.only.split(","), {}
@@ -281,9 +286,10 @@ def main():
         result["library"] = bench_library(build)
     if "memory" in only:
         result["memory"] = bench_memory(build)
-    if "lookups" in only:
-        import servers_library  # needs what is above
-        result["lookups"] = servers_library.bench_lookups(build, args)
+    for name in ("lookups", "revoke", "many"):
+        if name in only:
+            import servers_library  # needs what is above
+            result[name] = getattr(servers_library, f"bench_{name}")(build, args)
     if "gate" in only:
         root = tempfile.mkdtemp(prefix="latchkey-bench-")
         gate = Gate(build, root, args)

@@ -3,11 +3,15 @@
 bench_many print JSON, this makes tables of it."""
 import json
 import subprocess
+import tempfile
+from pathlib import Path
 
 import run
 from servers_gate import STORES
 
 LOOKUPS_TARGET = 0.60
+REVOKE_TARGET_MS = 50
+FILL_S = 90  # of each store, at most
 
 
 def measure(program, args, arguments):
@@ -40,4 +44,64 @@ def bench_lookups(build, args):
     for r in rows:
         print(f"{r['store']:34} {r['library_per_s']:10,} {r['raw_per_s']:10,} {r['ratio']:6.2f} {f'>= {LOOKUPS_TARGET}':>8}  "
               f"{run.met(r['ratio'], LOOKUPS_TARGET, True):8} {r['raw']}".rstrip())
+    return rows
+
+
+def bench_revoke(build, args):
+    with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as root:
+        rows = measure(build / "bench" / "bench_revoke", args,
+                       lambda server: [patient(server.url), f"{root}/{server.name}-keys", str(args.revocations)])
+    print(f"\n{'revocation to three nodes, ms':22} {'rounds':>6} {'p50':>8} {'p99':>8} {'longest':>8}  target of p99")
+    for r in rows:
+        for what, label in (("sessions", "sessions"), ("tokens", "tokens"), ("all", "both")):
+            of = r[what]
+            target = f"<= {REVOKE_TARGET_MS}  {run.met(of['p99_ms'], REVOKE_TARGET_MS, False)}" if what == "all" else ""
+            print(f"{r['store']:11} {label:10} {of['rounds']:6} {of['p50_ms']:8.2f} {of['p99_ms']:8.2f} {of['max_ms']:8.2f}  "
+                  f"{target}".rstrip())
+        if r["unknown"]:
+            print(f"{r['store']:11} {r['unknown']} checks of these could not be answered")
+    return rows
+
+
+def bytes_of(name, server):
+    """What the store NAME takes, as its server says."""
+    if name == "sqlite":
+        return sum(path.stat().st_size for path in Path(server.path).parent.glob(f"{server.path.name}*"))
+    if name == "redis":
+        return int(server.server.info("memory")["used_memory"])
+    if name == "postgres":
+        return int(server.sql("SELECT coalesce(pg_total_relation_size(to_regclass('latchkey_session')), 0)"))
+    table = server.server.data / "latchkey" / "latchkey_session.ibd"
+    return table.stat().st_size if table.exists() else 0
+
+
+def fill_and_sweep(program, name, sessions):
+    """Run bench_many with the store NAME, and look at its size when it is full."""
+    label, kind, _ = STORES[name]
+    with kind() as server:
+        empty = bytes_of(name, server) if server.nodes else 0
+        with subprocess.Popen([program, patient(server.url), str(sessions), str(FILL_S), "hold"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            if process.stdout.readline() != "filled\n":
+                raise SystemExit(f"{label}: bench_many ended early")
+            full = bytes_of(name, server)
+            row = json.loads(process.communicate("go on\n")[0])
+    return dict(row, store=label, bytes=(full - empty) / row["sessions"])
+
+
+def bench_many(build, args):
+    rows = []
+    for name in args.stores.split(","):
+        rows.append(fill_and_sweep(build / "bench" / "bench_many", name, args.sessions))
+        run.progress(len(rows), len(args.stores.split(",")))
+    print(f"\n{'many sessions':13} {'sessions':>9} {'bytes each':>10} {'made/s':>8} {'list of 20':>10} {'sweep: worst pause':>19} "
+          f"{'removed/s':>10} {'worst look-up':>14} {'without sweep':>14}")
+    for r in rows:
+        sweep = r["sweep"]
+        print(f"{r['store']:13} {r['sessions']:9,} {r['bytes']:10.0f} {r['sessions'] / r['fill_s']:8,.0f} "
+              f"{r['list_us']:7,.0f} us {sweep['worst_ms']:16.1f} ms {sweep['removed'] / sweep['seconds']:10,.0f} "
+              f"{r['meanwhile']['worst_ms']:11.1f} ms {r['alone']['worst_ms']:11.1f} ms")
+    for r in rows:
+        if r["sessions"] < r["wanted"]:
+            print(f"{r['store']}: {r['sessions']:,} are what {FILL_S} seconds were enough for")
     return rows
