@@ -287,6 +287,9 @@ int cli_place_open(const cli *c, unsigned wanted, cli_place *out)
     if (status != LK_OK) {
         return cli_wrong(c, "%s", note.text);
     }
+    if (lk_guard_settings_check(&out->settings, &note) != LK_OK) {
+        return cli_wrong(c, "%s: %s", c->conf, note.text);
+    }
     int code = cli_place_add(c, wanted, out);
     if (code != CLI_YES) {
         cli_place_close(out);

@@ -127,7 +127,9 @@ def test_settings_that_are_right_are_a_yes(latchkey):
     ("latchkey_cookie", "__Host-x secure=off", "secure"),
     ("latchkey_stor", "memory:", "latchkey_stor"),
     ("latchkey_session", "idle=soon", "idle"),
-    ("latchkey_store", "redis://h", "latchkey"),
+    ("latchkey_store", "ldap://h", "latchkey_store"),
+    ("latchkey_share", "central", "latchkey_share"),
+    ("latchkey_replica", "redis://h", "latchkey_replica"),
 ])
 def test_settings_that_are_wrong_are_told_with_file_and_line(latchkey, name, value, said):
     latchkey.settings[name] = value
