@@ -207,7 +207,7 @@ static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t
 {
     lk_guard *g = a->g;
     lk__near near;
-    if (lk__near_get(g, key, &near) != LK_OK)
+    if (lk__near_get(g, key, a->now_s, &near) != LK_OK)
         return LK_MISS;
     if (near.kind == LK_NEAR_ENDED) {
         a->out->reason = near.why;

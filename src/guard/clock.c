@@ -38,6 +38,11 @@ static void base_free(const lk_env *env, void *p)
     lk_free(clock_of(env)->base, p);
 }
 
+int64_t lk__table_s(const lk_guard *g, int64_t at_s)
+{
+    return g->store_is_remote ? at_s - lk_guard_clock_offset_ms(g) / 1000 : at_s;
+}
+
 const lk_env *lk__clock_base(const lk_env *env)
 {
     return env->now_ms == cluster_now_ms ? clock_of(env)->base : env;

@@ -71,8 +71,9 @@ static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
         write_value(&merged, value);
         lk_view v = lk_view_make(value, VALUE_LEN);
         status = status == LK_OK ? lk_table_put_if(g->parts.table, LK_ENTRY_CUTOFF, name, entry.version,
-                                                   merged.until_s, v)
-                                 : lk_table_add(g->parts.table, LK_ENTRY_CUTOFF, name, 0, merged.until_s, v);
+                                                   lk__table_s(g, merged.until_s), v)
+                                 : lk_table_add(g->parts.table, LK_ENTRY_CUTOFF, name, 0,
+                                                lk__table_s(g, merged.until_s), v);
         if (status == LK_OK || status == LK_FULL || status == LK_FAULT)
             return status;
     }

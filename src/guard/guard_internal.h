@@ -93,8 +93,11 @@ typedef struct lk__near {
 } lk__near;
 #define LK_NEAR_FIXED 24
 
-/* The copy of KEY. LK_OK with kind COPY or ENDED; LK_MISS. */
-LK_CHECKED lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out);
+/* The copy of KEY at NOW_S. LK_OK with kind COPY or ENDED; LK_MISS. */
+LK_CHECKED lk_status lk__near_get(lk_guard *g, const lk_session_key *key, int64_t now_s, lk__near *out);
+
+/* AT_S, a time of the cluster, by the clock of this machine: what the table judges ends by. */
+int64_t lk__table_s(const lk_guard *g, int64_t at_s);
 
 /* Before a session is read from the store: what must not have changed when its copy is put. */
 typedef struct lk__near_ticket {

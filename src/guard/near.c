@@ -55,14 +55,15 @@ static lk_status read_copy(const lk_session_key *key, size_t len, lk__near *out)
     return LK_OK;
 }
 
-lk_status lk__near_get(lk_guard *g, const lk_session_key *key, lk__near *out)
+lk_status lk__near_get(lk_guard *g, const lk_session_key *key, int64_t now_s, lk__near *out)
 {
     uint8_t name[LK_TABLE_KEY_LEN];
     uint64_t era;
     lk_entry entry;
     lk__table_key_of(key, name);
     out->seen_s = 0;
-    if (lk_table_get(g->parts.table, LK_ENTRY_NEAR, name, 0, out->room, sizeof(out->room), &entry) != LK_OK)
+    if (lk_table_get(g->parts.table, LK_ENTRY_NEAR, name, lk__table_s(g, now_s), out->room, sizeof(out->room),
+                     &entry) != LK_OK)
         return LK_MISS;
     out->seen_s = entry.seen_s;
     if (entry.len < LK_NEAR_FIXED)
@@ -89,10 +90,11 @@ lk__near_ticket lk__near_ask(lk_guard *g, const lk_session_key *key)
 /* Take the copy out of the entry and leave the last-seen time. */
 static void take_out(lk_guard *g, const uint8_t name[LK_TABLE_KEY_LEN])
 {
+    int64_t now_s = lk__table_s(g, lk_now_s(g->parts.env));
     for (unsigned round = 0; round < ROUNDS; round++) {
         uint8_t kind = 0;
         lk_entry entry;
-        lk_status status = lk_table_get(g->parts.table, LK_ENTRY_NEAR, name, 0, &kind, 1, &entry);
+        lk_status status = lk_table_get(g->parts.table, LK_ENTRY_NEAR, name, now_s, &kind, 1, &entry);
         if (status == LK_MISS || kind != LK_NEAR_COPY)
             return;
         status = lk_table_put_if(g->parts.table, LK_ENTRY_NEAR, name, entry.version, entry.expires_s,
@@ -117,7 +119,8 @@ void lk__near_put(lk_guard *g, const lk_session *s, lk_view head, const lk__near
     write_fixed(LK_NEAR_COPY, LK_REASON_NONE, ticket->asked_ms, ticket->era, value);
     memcpy(value + LK_NEAR_FIXED, head.p, head.len);
     /* Another in its place, or no room: the store is asked next time, that is all. */
-    (void)!lk_table_put(g->parts.table, LK_ENTRY_NEAR, name, 0, lk_session_ends_s(s) + step_s + 60,
+    (void)!lk_table_put(g->parts.table, LK_ENTRY_NEAR, name, 0,
+                        lk__table_s(g, lk_session_ends_s(s) + step_s + 60),
                         lk_view_make(value, LK_NEAR_FIXED + head.len));
     if (atomic_load(epoch) != ticket->epoch)
         take_out(g, name);
@@ -139,7 +142,7 @@ void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why)
     lk__table_key_of(key, name);
     (void)atomic_fetch_add(epoch_of(g, key), 1);
     write_fixed(LK_NEAR_ENDED, why, lk__mono_ms(g), atomic_load(era_of(g)), value);
-    if (lk_table_put(g->parts.table, LK_ENTRY_NEAR, name, 0, lk_now_s(g->parts.env) + ENDED_S,
+    if (lk_table_put(g->parts.table, LK_ENTRY_NEAR, name, 0, lk__table_s(g, lk_now_s(g->parts.env) + ENDED_S),
                      lk_view_make(value, sizeof(value))) != LK_OK)
         take_out(g, name);
 }

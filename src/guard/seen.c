@@ -54,7 +54,7 @@ void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now
     lk__table_key_of(&s->key, key);
     lk_session used = *s;
     used.seen_s = now_s;
-    int64_t expires_s = lk_session_ends_s(&used) + flush_step_s(s);
+    int64_t expires_s = lk__table_s(g, lk_session_ends_s(&used) + flush_step_s(s));
     lk_status status = lk_table_touch(g->parts.table, LK_ENTRY_NEAR, key, (uint32_t)now_s, expires_s, NULL);
     if (status == LK_MISS) {
         status = lk_table_put(g->parts.table, LK_ENTRY_NEAR, key, 0, expires_s, LK_VIEW("-"));

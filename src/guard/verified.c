@@ -48,8 +48,8 @@ lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scr
     lk_view *texts[TEXTS];
     if (name_of(g, text, name) != LK_OK)
         return LK_MISS;
-    lk_status status =
-        lk_table_get(g->parts.table, LK_ENTRY_TOKEN, name, now_s, value, sizeof(value), &entry);
+    lk_status status = lk_table_get(g->parts.table, LK_ENTRY_TOKEN, name, lk__table_s(g, now_s), value,
+                                    sizeof(value), &entry);
     if (status != LK_OK || entry.len < CHECK_LEN + sizeof(f) ||
         !lk_secret_equal(lk_view_make(value, CHECK_LEN), lk_view_make(name + LK_TABLE_KEY_LEN, CHECK_LEN)))
         return LK_MISS;
@@ -109,6 +109,6 @@ void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims)
         lk_buf_add(&value, *texts[i]);
     /* A token with longer claims, or a full table: the signature is checked again next time, that is all. */
     if (lk_buf_status(&value) == LK_OK)
-        (void)!lk_table_put(g->parts.table, LK_ENTRY_TOKEN, name, 0, claims->expires_s + 60,
+        (void)!lk_table_put(g->parts.table, LK_ENTRY_TOKEN, name, 0, lk__table_s(g, claims->expires_s + 60),
                             lk_buf_view(&value));
 }

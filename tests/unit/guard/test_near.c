@@ -166,11 +166,11 @@ static void copy_read_before_the_word_of_its_end_is_not_kept_after_it(void **sta
     follow(&b);
     lk_view record = lk_view_make(head, lk_record_head_len(lk_view_make(head, sizeof(head))));
     lk__near_put(b.guard, &load.session, record, &ticket);
-    assert_int_equal(lk__near_get(b.guard, &ada.key, &near), LK_MISS);
+    assert_int_equal(lk__near_get(b.guard, &ada.key, lk_now_s(test_env()), &near), LK_MISS);
     /* The same without word of an end is kept: the test can tell. */
     ticket = lk__near_ask(b.guard, &ada.key);
     lk__near_put(b.guard, &load.session, record, &ticket);
-    assert_int_equal(lk__near_get(b.guard, &ada.key, &near), LK_OK);
+    assert_int_equal(lk__near_get(b.guard, &ada.key, lk_now_s(test_env()), &near), LK_OK);
 }
 
 static void word_of_an_end_drops_the_copy_and_keeps_the_last_seen_time(void **state)
@@ -181,11 +181,11 @@ static void word_of_an_end_drops_the_copy_and_keeps_the_last_seen_time(void **st
     test_clock_advance_ms(20000);
     follow(&b);
     assert_in(check(&b, &ada), "ada");
-    assert_int_equal(lk__near_get(b.guard, &ada.key, &near), LK_OK);
+    assert_int_equal(lk__near_get(b.guard, &ada.key, lk_now_s(test_env()), &near), LK_OK);
     int64_t seen_s = near.seen_s;
     assert_true(seen_s > ada.issued_s);
     lk__near_drop(b.guard, &ada.key);
-    assert_int_equal(lk__near_get(b.guard, &ada.key, &near), LK_MISS);
+    assert_int_equal(lk__near_get(b.guard, &ada.key, lk_now_s(test_env()), &near), LK_MISS);
     assert_int_equal(near.seen_s, seen_s);
 }
 
