@@ -23,7 +23,7 @@ def attempt(site, name, password, **how):
 def hash_of(site, name):
     database = sqlite3.connect(f"file:{site.directory}/accounts.db?mode=ro", uri=True)
     try:
-        return database.execute("SELECT phc FROM users WHERE name = ?", (name,)).fetchone()[0]
+        return database.execute("SELECT phc FROM latchkey_user WHERE name = ?", (name,)).fetchone()[0]
     finally:
         database.close()
 
