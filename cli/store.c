@@ -8,17 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The password of a URL in argv, which every user of the machine can read: overwritten, length and all. */
+/* The URL in argv, which every user of the machine can read, becomes the one that may be shown. */
 static void hide_password(const char *word)
 {
     char shown[LK_URL_MAX];
+    size_t len = strlen(word);
     lk_store_url_show(word, shown, sizeof shown);
-    if (strcmp(word, shown) != 0) {
-        lk_wipe((char *)(uintptr_t)word, strlen(word));
-        cli_remark(
-            "a password on the command line stays in the shell's history, and others on this machine could "
-            "see it until now: file:PATH or env:NAME keeps it out of sight");
+    if (strcmp(word, shown) == 0) {
+        return;
     }
+    char *there = (char *)(uintptr_t)word;
+    lk_wipe(there, len);
+    memcpy(there, shown, strlen(shown) < len ? strlen(shown) : len);
+    cli_remark(
+        "a password on the command line stays in the shell's history, and others on this machine could "
+        "see it until now: file:PATH or env:NAME keeps it out of sight");
 }
 
 int store_read_url(const cli *c, const char *name, const char *word, char url[LK_URL_MAX])

@@ -36,7 +36,12 @@ class Gateway:
                                         env={**os.environ, **sanitizer()})
         self.url, self.said = None, b""
         if json:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.stop()
+                self.forget()
+                raise
 
     def wait_ready(self):
         said = b""

@@ -178,7 +178,7 @@ def test_password_is_not_in_the_list_of_processes(latchkey, server):
         words = f.read()
     process.kill()
     process.wait()
-    assert b"copy" in words and not [secret for secret in secret_of(server) if secret.encode() in words]
+    assert b"copy" in words and b"redis://latchkey:***@127.0.0.1" in words and not [secret for secret in secret_of(server) if secret.encode() in words]
 
 
 # ---- check ----
