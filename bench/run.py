@@ -282,6 +282,8 @@ def main():
     build, only, result = args.build.resolve(), args.only.split(","), {}
     print(f"latchkey bench: {os.cpu_count()} cores, {time.strftime('%Y-%m-%d %H:%M')}, "
           f"{args.rounds} rounds of {args.seconds} s")
+    if os.getloadavg()[0] > 0.7:
+        print(f"this machine is busy (load {os.getloadavg()[0]:.1f}): whoever has more threads gets more of it, and ratios say little")
     if "library" in only:
         result["library"] = bench_library(build)
     if "memory" in only:
