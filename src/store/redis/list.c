@@ -25,8 +25,16 @@ typedef struct page {
     lk__redis *r;
     lk_session_each each;
     void *context;
+    bool is_user; /* of REALM, USER; else of all */
+    lk_view realm, user;
     bool is_stopped;
 } page;
+
+/* An entry of an index may have outlived its session, and the key have gone to somebody else. */
+static bool is_asked_for(const page *p, const lk_session *s)
+{
+    return !p->is_user || (lk_view_equal(s->realm, p->realm) && lk_view_equal(s->user, p->user));
+}
 
 /* Hand on what GETS found. *last is the last key that was looked at. */
 static lk_status hand_on(page *p, const lk__redis_gets *gets, const lk_session_key *keys, size_t *looked_at)
@@ -44,7 +52,7 @@ static lk_status hand_on(page *p, const lk__redis_gets *gets, const lk_session_k
         ++*looked_at;
         value.len = status == LK_OK ? lk_record_head_len(value) : 0;
         if (value.len > 0 && lk__redis_session(env, value, &keys[i], &s) == LK_OK &&
-            lk__session_is_listed(&s, lk_now_s(env)))
+            lk__session_is_listed(&s, lk_now_s(env)) && is_asked_for(p, &s))
             p->is_stopped = !p->each(p->context, &s);
     }
     return LK_OK;
@@ -150,7 +158,12 @@ static lk_status list_chunk(page *p, lk_view index, uint64_t *cursor, size_t min
 lk_status lk__redis_list_by_user(lk_store *store, lk_view realm, lk_view user, uint64_t *cursor,
                                  uint32_t page_len, lk_session_each each, void *context)
 {
-    page p = {.r = (lk__redis *)store, .each = each, .context = context};
+    page p = {.r = (lk__redis *)store,
+              .each = each,
+              .context = context,
+              .is_user = true,
+              .realm = realm,
+              .user = user};
     lk__redis_text index = lk__redis_user_key(p.r, realm, user);
     size_t visited = 0;
     lk_status status;
