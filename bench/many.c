@@ -3,16 +3,16 @@
  * many.c - a store with very many sessions: bytes of each, the list of one user, the pauses that sweeping
  * makes.
  *
- *   many URL [SESSIONS [SECONDS [hold]]]
+ *   many URL [SESSIONS [hold]]
  *
- * SESSIONS are made by THREADS threads, as many as that takes SECONDS at most; three to a user, and one user
- * has TWENTY. Sweeping is called as a gateway does, SWEEP_ROWS rows or SWEEP_MS at a time, with a clock so
- * far ahead that everything is over: the most there can be to do. Meanwhile a thread looks sessions up one by
- * one; so it does before, for comparison. Prints JSON, and its progress on a terminal. With `hold` it prints
- * a line when all are made and goes on when it is given one, so that somebody can look how large the store
- * is: what the store itself counts is the server's estimate (JSON: counted).
+ * FEW of the SESSIONS are made as logins are, by THREADS threads, the rest in bulk (bulk.h); three to a user,
+ * and one user has TWENTY. Sweeping is called as a gateway does, SWEEP_ROWS rows or SWEEP_MS at a time, with
+ * a clock so far ahead that everything is over: the most there can be to do. Meanwhile a thread looks
+ * sessions up one by one; so it does before, for comparison. Prints JSON. With `hold` it prints a line when
+ * all are made and goes on when it is given one, so that somebody can look how large the store is: what the
+ * store itself counts is the server's estimate (JSON: counted).
  */
-#include "lab.h"
+#include "bulk.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 
 enum {
     SESSIONS = 1000000,
-    SECONDS = 90,
+    FEW = 20000,
     THREADS = 8,
     TWENTY = 20,
     SPREAD = 1024, /* every 1024th is of that user, until there are twenty */
@@ -35,59 +35,58 @@ enum {
 };
 
 static lk_store *store;
-static unsigned wanted, made_n;
-static double fill_until_ns;
+static unsigned wanted;
 static atomic_uint next_one;
 static atomic_bool stopping;
 
 /* ---- making them ---- */
-
-static void show_progress(unsigned n)
-{
-    if (n % 10000 == 0 && isatty(2))
-        (void)fprintf(stderr, "\r%-9s %u of %u sessions made", lk_store_name(store), n, wanted);
-}
 
 static unsigned spread(void)
 {
     return wanted < SPREAD * TWENTY ? wanted / TWENTY : SPREAD;
 }
 
-static void *fill(void *context)
+static void make_one(made_session *made, unsigned n, int64_t now_s)
+{
+    char user[USER_ROOM];
+
+    (void)snprintf(user, sizeof(user), "user-%u", n / 3);
+    if (n % spread() == 0 && n / spread() < TWENTY)
+        (void)snprintf(user, sizeof(user), "twenty");
+    make_session(made, n, user, now_s);
+}
+
+static unsigned few(void)
+{
+    return wanted < FEW ? wanted : FEW;
+}
+
+static void *log_in(void *context)
 {
     int64_t now_s = lk_now_s(lk_env_system());
     unsigned n;
 
     (void)context;
-    while (now_ns() < fill_until_ns && (n = atomic_fetch_add(&next_one, 1)) < wanted) {
+    while ((n = atomic_fetch_add(&next_one, 1)) < few()) {
         made_session made;
-        char user[USER_ROOM];
 
-        (void)snprintf(user, sizeof(user), "user-%u", n / 3);
-        if (n % spread() == 0 && n / spread() < TWENTY)
-            (void)snprintf(user, sizeof(user), "twenty");
-        make_session(&made, n, user, now_s);
+        make_one(&made, n, now_s);
         must_ok(lk_store_create(store, &made.s, (lk_limit){0}, NULL), "create", NULL);
-        show_progress(n + 1);
     }
     return NULL;
 }
 
-/* Gives the seconds it took. */
-static double fill_all(double seconds)
+/* Gives how many were made in a second. */
+static double log_few_in(void)
 {
     double start = now_ns();
     pthread_t threads[THREADS];
 
-    fill_until_ns = start + seconds * 1e9;
     for (unsigned i = 0; i < THREADS; i++)
-        must(pthread_create(&threads[i], NULL, fill, NULL) == 0, "a thread");
+        must(pthread_create(&threads[i], NULL, log_in, NULL) == 0, "a thread");
     for (unsigned i = 0; i < THREADS; i++)
         must(pthread_join(threads[i], NULL) == 0, "a thread");
-    made_n = atomic_load(&next_one) < wanted ? atomic_load(&next_one) : wanted;
-    if (isatty(2))
-        (void)fprintf(stderr, "\n");
-    return (now_ns() - start) / 1e9;
+    return few() / ((now_ns() - start) / 1e9);
 }
 
 static double bytes_each(void)
@@ -95,7 +94,7 @@ static double bytes_each(void)
     lk_store_count count;
 
     must_ok(lk_store_counts(store, &count), "the count", NULL);
-    return (double)count.bytes / made_n;
+    return (double)count.bytes / wanted;
 }
 
 /* ---- the list of one user ---- */
@@ -109,23 +108,32 @@ static bool count_one(void *context, const lk_session *s)
     return true;
 }
 
+static unsigned count_of(const char *user)
+{
+    uint64_t cursor = 0;
+    unsigned n = 0;
+
+    do
+        must_ok(lk_store_list_by_user(store, LK_VIEW("shop"), lk_view_of(user), &cursor, 100, count_one, &n),
+                "the list", NULL);
+    while (cursor != 0);
+    return n;
+}
+
 static double list_us(void)
 {
     double took[LISTS];
+    char last[USER_ROOM];
 
     for (unsigned i = 0; i < LISTS; i++) {
         double start = now_ns();
-        uint64_t cursor = 0;
-        unsigned n = 0;
+        unsigned n = count_of("twenty");
 
-        do
-            must_ok(
-                lk_store_list_by_user(store, LK_VIEW("shop"), LK_VIEW("twenty"), &cursor, 100, count_one, &n),
-                "the list", NULL);
-        while (cursor != 0);
         took[i] = (now_ns() - start) / 1e3;
         must(n == TWENTY, "twenty sessions in the list");
     }
+    (void)snprintf(last, sizeof(last), "user-%u", (wanted - 1) / 3);
+    must(count_of(last) == (wanted - 1) % 3 + 1, "the list of one whose sessions were written in bulk");
     return part_of(took, LISTS, 0.5);
 }
 
@@ -147,7 +155,7 @@ static void *look_up(void *context)
         lk_load load = {.head_only = true, .buf = head, .cap = sizeof(head)};
         double start = now_ns();
 
-        load.key = key_of((unsigned)(next_random(&state) % made_n));
+        load.key = key_of((unsigned)(next_random(&state) % wanted));
         must_ok(lk_store_load_many(store, &load, 1), "a look-up", NULL);
         must(load.status == LK_OK || load.status == LK_MISS, "a look-up"); /* swept by now, maybe */
         took[n++] = (now_ns() - start) / 1e3;
@@ -222,17 +230,18 @@ static void print_looks(const char *name, const looks *l)
 int main(int argc, char **argv)
 {
     looks alone = {.p50_us = 0}, meanwhile = {.p50_us = 0};
-    double fill_s, each, listed_us;
+    double made_per_s, each, listed_us;
     pthread_t thread;
     sweeps swept;
 
-    must(argc >= 2, "many URL [SESSIONS [SECONDS [hold]]]");
+    must(argc >= 2, "many URL [SESSIONS [hold]]");
     wanted = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : SESSIONS;
     must(wanted >= 100 && wanted <= 100 * SESSIONS, "the number of sessions");
     store = open_store(argv[1]);
-    fill_s = fill_all(argc > 3 ? atof(argv[3]) : SECONDS);
+    made_per_s = log_few_in();
+    bulk_write(argv[1], store, make_one, few(), wanted);
     each = bytes_each();
-    if (argc > 4)
+    if (argc > 3)
         hold();
     listed_us = list_us();
     thread = start_looking(&alone);
@@ -241,8 +250,8 @@ int main(int argc, char **argv)
     thread = start_looking(&meanwhile);
     swept = sweep();
     stop_looking(thread);
-    printf("{\"wanted\":%u,\"sessions\":%u,\"fill_s\":%.1f,\"counted\":%.1f,\"list_us\":%.0f,", wanted,
-           made_n, fill_s, each, listed_us);
+    printf("{\"sessions\":%u,\"made_per_s\":%.0f,\"counted\":%.1f,\"list_us\":%.0f,", wanted, made_per_s,
+           each, listed_us);
     print_looks("alone", &alone);
     print_looks("meanwhile", &meanwhile);
     printf("\"sweep\":{\"calls\":%u,\"removed\":%llu,\"seconds\":%.3f,\"p50_ms\":%.2f,\"worst_ms\":%.2f}}\n",

@@ -9,8 +9,8 @@ gate     requests/s of a location with `latchkey required` as a share of the sam
          nginx worker on one core, wrk with 64 connections on another, cases in turn, median of the rounds.
 library  nanoseconds per signature check beside the raw primitive.
 memory   bytes per session at 1,000,000 sessions, and the time of a look-up as the number grows.
-many     1,000,000 sessions in each of the stores that nodes share, or as many as 90 s are enough for: bytes each, the list of
-         a user who has 20, the longest call of the sweep and the longest look-up meanwhile.
+many     1,000,000 sessions in each of the stores that nodes share (20,000 logged in, the rest written in bulk): bytes each,
+         the list of a user who has 20, the longest call of the sweep and the longest look-up meanwhile.
 stores   the gate over stores that nodes share, each with a real server, with copies and with a look-up for every request;
          beside them express-session in Redis (npm). servers_gate.py
 lookups  batched look-ups through the library as a share of what the raw client of the same store reaches.
