@@ -11,8 +11,8 @@ import re
 import selectors
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +21,10 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from ports import free_port  # noqa: E402
+
 BUILD = Path(os.environ.get("LATCHKEY_BUILD", ROOT / "build")).resolve()
 FLOW_S = 180  # far more than any takes, also on a busy machine
 
@@ -30,12 +34,6 @@ def flows():
              for name in re.findall(r"^export async function (\w+)", file.read_text(encoding="utf-8"), re.M)]
     assert len(found) > 20, "the flows are not found"
     return [pytest.param(file, name, id=name) for file, name in found]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def children(pid):

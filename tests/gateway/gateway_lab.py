@@ -10,12 +10,17 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+
+from ports import free_port  # noqa: E402,F401
+
 BUILD = Path(os.environ.get("LATCHKEY_BUILD", ROOT / "build")).resolve()
 MODULE = BUILD / "ngx_http_latchkey_module.so"
 COMMAND = BUILD / "latchkey"
@@ -37,12 +42,6 @@ def sanitizer_env(logs):
     return {"LD_PRELOAD": asan.stdout.strip(),
             "ASAN_OPTIONS": f"detect_leaks=0:abort_on_error=1:log_path={logs}/sanitizer",
             "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={logs}/sanitizer"}
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_until(is_so, seconds=15, what="it"):

@@ -147,7 +147,7 @@ def test_server_that_is_down_takes_nobody_and_its_visitors_move(gateways, server
     gateway.http = gateway.http.replace(f"{servers[2].port} ;", f"{servers[2].port} down;")
     gateway.write()
     gateway.reload()
-    wait_until(lambda: all(port != servers[2].port for _, port in visit(gateway, 4)), what="the new settings")
+    wait_until(lambda: all(port != servers[2].port for _, port in visit(gateway, 12)), what="the new settings")
     for client, port in visitors:
         now = ask(client)
         assert now != servers[2].port
