@@ -66,8 +66,10 @@ def test_cookie_is_given_once_and_not_again_while_it_holds(gateways, servers):
     assert not client.get("/app/").all("Set-Cookie")
 
 
-def test_new_visitors_are_spread_by_weight(gateways, servers):
-    gateway = balancer(gateways, servers, more={0: "weight=3"})
+@pytest.mark.parametrize("workers, zone", [(1, ""), (2, "zone app 64k;")])
+def test_new_visitors_are_spread_by_weight(gateways, servers, workers, zone):
+    """Workers that share no zone take turns each for itself, so their sum may be one off."""
+    gateway = balancer(gateways, servers, more={0: "weight=3"}, upstream=zone, workers=workers)
     given = Counter(port for _, port in visit(gateway, 100))
     assert given[servers[0].port] == 60
     assert given[servers[1].port] == given[servers[2].port] == 20
