@@ -156,7 +156,7 @@ static void fill(unsigned n, unsigned first)
             lk_session_key old = s.key;
             must(lk_random(env, s.key.bytes, sizeof s.key.bytes) == LK_OK, "randomness");
             s.previous = old;
-            s.issued_s = lk_now_s(env);
+            s.issued_s = s.seen_s; /* a new id at the last use: one of an unused session is no newer */
             must(lk_store_replace(store, &old, s.generation, &s, lk_now_s(env) + 250, lk_now_s(env) + 3600,
                                   (lk_limit){0}) == LK_OK,
                  "a session cannot be replaced");
