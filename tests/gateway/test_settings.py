@@ -236,16 +236,18 @@ def test_accounts_that_cannot_be_opened_stop_logins_and_not_sessions(gateways, a
     alice.login("alice")
     gateway.stop()
     accounts = gateway.folder / "data/accounts.db"
-    for extra in ("-wal", "-shm"):
-        (gateway.folder / f"data/accounts.db{extra}").unlink(missing_ok=True)
-    aside = gateway.folder / "aside.db"
-    accounts.rename(aside)
+    aside = gateway.folder / "aside"
+    aside.mkdir()
+    for part in gateway.folder.glob("data/accounts.db*"):
+        part.rename(aside / part.name)
     accounts.write_text("this is no database" * 100)
     gateway.start()
     alice.close()
     assert alice.get("/x").status == 200
     assert alice.post("/auth/login", {"username": "alice", "password": "x"}).status == 503
-    aside.replace(accounts)  # in one step: a worker that tries just now must not find a place to make a new one
+    # The file itself last and in one step: a worker that tries just now must find no place to make another.
+    for part in sorted(aside.iterdir(), reverse=True):
+        part.replace(accounts.with_name(part.name))
     wait_until(lambda: Client(gateway.port).login("alice").status == 200, 20, "the accounts to be opened")
 
 
