@@ -12,38 +12,19 @@
  * weights and its backup servers.  A server that is down, has failed too often
  * or is full is replaced by rendezvous hash over the visitor, so that its
  * visitors spread over all the others, each always to the same one; and the
- * cookie is written anew.
+ * cookie is written anew.  One that is being drained, by the state file, takes
+ * nobody new and loses its visitors to its heir, or the same way.
  *
  * The list of servers, their state and the rest is nginx's round robin.
  */
-#include "ngx_http_latchkey.h"
+#include "ngx_http_latchkey_sticky.h"
 #include <carrier/carrier.h>
 #include <crypto/mac.h>
 #include <latchkey/base64url.h>
 
 
-#define NGX_HTTP_LATCHKEY_VISITOR   8
-#define NGX_HTTP_LATCHKEY_SERVER    16
-#define NGX_HTTP_LATCHKEY_STICKY                                              \
-    (NGX_HTTP_LATCHKEY_VISITOR + NGX_HTTP_LATCHKEY_SERVER)
-
 /* Tickets a server may hold in a rendezvous, for its weight. */
 #define NGX_HTTP_LATCHKEY_TICKETS   64
-
-
-typedef struct {
-    ngx_http_upstream_rr_peer_t     *peer;
-    u_char                           name[NGX_HTTP_LATCHKEY_SERVER];
-} ngx_http_latchkey_server_t;
-
-
-typedef struct {
-    ngx_str_t                        cookie;
-    ngx_str_t                        path;
-    ngx_str_t                        domain;
-    ngx_flag_t                       secure;
-    ngx_array_t                     *servers;    /* once per worker */
-} ngx_http_latchkey_sticky_conf_t;
 
 
 typedef struct {
@@ -74,6 +55,13 @@ static ngx_int_t ngx_http_latchkey_sticky_get(ngx_peer_connection_t *pc,
     void *data);
 static ngx_int_t ngx_http_latchkey_sticky_choose(ngx_peer_connection_t *pc,
     ngx_http_latchkey_sticky_t *s);
+static ngx_int_t ngx_http_latchkey_sticky_anybody(ngx_peer_connection_t *pc,
+    ngx_http_latchkey_sticky_t *s);
+static void ngx_http_latchkey_sticky_avoid(ngx_http_latchkey_sticky_t *s);
+static ngx_uint_t ngx_http_latchkey_sticky_drains(
+    ngx_http_latchkey_sticky_conf_t *conf, ngx_http_upstream_rr_peer_t *peer);
+static ngx_http_upstream_rr_peer_t *ngx_http_latchkey_sticky_named(
+    ngx_http_latchkey_sticky_t *s, ngx_uint_t *place);
 static ngx_http_upstream_rr_peer_t *ngx_http_latchkey_sticky_another(
     ngx_http_latchkey_sticky_t *s, ngx_uint_t *place);
 static ngx_uint_t ngx_http_latchkey_sticky_is_good(
@@ -89,7 +77,7 @@ static ngx_uint_t ngx_http_latchkey_sticky_is_tls(ngx_http_request_t *r);
 static ngx_command_t  ngx_http_latchkey_sticky_commands[] = {
 
     { ngx_string("latchkey_sticky"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1234,
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1234|NGX_CONF_TAKE5,
       ngx_http_latchkey_sticky,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
@@ -121,7 +109,7 @@ ngx_module_t  ngx_http_latchkey_sticky_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_latchkey_sticky_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -130,7 +118,8 @@ ngx_module_t  ngx_http_latchkey_sticky_module = {
 };
 
 
-/* latchkey_sticky [cookie=NAME] [path=PATH] [domain=DOMAIN] [secure=on|off] */
+/* latchkey_sticky [cookie=NAME] [path=PATH] [domain=DOMAIN] [secure=on|off]
+ *                 [state=FILE] */
 static char *
 ngx_http_latchkey_sticky(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -171,6 +160,10 @@ ngx_http_latchkey_sticky(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             into = &scf->domain;
             len = 7;
 
+        } else if (ngx_strncmp(value[i].data, "state=", 6) == 0) {
+            into = &scf->state;
+            len = 6;
+
         } else {
             len = 0;
             into = NULL;
@@ -181,13 +174,20 @@ ngx_http_latchkey_sticky(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\": latchkey_sticky takes cookie=NAME, "
-                               "path=/PATH, domain=DOMAIN and secure=on|off",
+                               "path=/PATH, domain=DOMAIN, secure=on|off and "
+                               "state=FILE",
                                &value[i]);
             return NGX_CONF_ERROR;
         }
 
         into->data = value[i].data + len;
         into->len = value[i].len - len;
+    }
+
+    if (scf->state.len != 0
+        && ngx_conf_full_name(cf->cycle, &scf->state, 1) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (uscf->peer.init_upstream != NULL) {
@@ -232,13 +232,19 @@ ngx_http_latchkey_sticky_create_conf(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_latchkey_sticky_init(ngx_conf_t *cf, ngx_http_upstream_srv_conf_t *us)
 {
+    ngx_http_latchkey_sticky_conf_t  *scf;
+
     if (ngx_http_upstream_init_round_robin(cf, us) != NGX_OK) {
         return NGX_ERROR;
     }
 
     us->peer.init = ngx_http_latchkey_sticky_init_peer;
 
-    return NGX_OK;
+    scf = ngx_http_conf_upstream_srv_conf(us, ngx_http_latchkey_sticky_module);
+    scf->us = us;
+
+    return scf->state.len == 0
+           ? NGX_OK : ngx_http_latchkey_sticky_load(cf, scf, us->peer.data);
 }
 
 
@@ -323,6 +329,8 @@ ngx_http_latchkey_sticky_name_servers(ngx_http_request_t *r,
             }
 
             server->peer = peer;
+            server->heir = NULL;
+            server->drains = 0;
             name = lk_buf_over(server->name, NGX_HTTP_LATCHKEY_SERVER);
 
             lk_base64url_encode(lk_view_make(hash, 12), &name);
@@ -330,6 +338,8 @@ ngx_http_latchkey_sticky_name_servers(ngx_http_request_t *r,
     }
 
     conf->servers = servers;
+
+    ngx_http_latchkey_sticky_apply(conf);
 
     return NGX_OK;
 }
@@ -402,10 +412,7 @@ ngx_http_latchkey_sticky_get(ngx_peer_connection_t *pc, void *data)
 
     if (rc == NGX_DECLINED) {
 
-        /* Somebody new, or no server is left that can be had: then the ones
-         * for backup have their turn. */
-
-        rc = ngx_http_upstream_get_round_robin_peer(pc, &s->rrp);
+        rc = ngx_http_latchkey_sticky_anybody(pc, s);
 
         if (rc != NGX_OK && rc != NGX_DONE) {
             return rc;
@@ -416,14 +423,97 @@ ngx_http_latchkey_sticky_get(ngx_peer_connection_t *pc, void *data)
 }
 
 
+/* Somebody new, or no server is left that can be had: then the ones for backup
+ * have their turn, for which round robin forgets who is to be avoided. */
+static ngx_int_t
+ngx_http_latchkey_sticky_anybody(ngx_peer_connection_t *pc,
+    ngx_http_latchkey_sticky_t *s)
+{
+    ngx_int_t                      rc;
+    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_http_upstream_rr_peers_t  *peers;
+
+    if (s->conf->draining == 0) {
+        return ngx_http_upstream_get_round_robin_peer(pc, &s->rrp);
+    }
+
+    ngx_http_latchkey_sticky_avoid(s);
+
+    for ( ;; ) {
+        rc = ngx_http_upstream_get_round_robin_peer(pc, &s->rrp);
+        peer = s->rrp.current;
+        peers = s->rrp.peers;
+
+        if (rc != NGX_OK || peers->single
+            || !ngx_http_latchkey_sticky_drains(s->conf, peer))
+        {
+            return rc;
+        }
+
+        /* it was noted as tried, so it is not chosen again */
+
+        ngx_http_upstream_rr_peers_rlock(peers);
+        ngx_http_upstream_rr_peer_lock(peers, peer);
+
+        peer->conns--;
+
+        ngx_http_upstream_rr_peer_unlock(peers, peer);
+        ngx_http_upstream_rr_peers_unlock(peers);
+    }
+}
+
+
+/* For round robin, who is tried already is not to be had. */
+static void
+ngx_http_latchkey_sticky_avoid(ngx_http_latchkey_sticky_t *s)
+{
+    ngx_uint_t                     place;
+    ngx_http_upstream_rr_peer_t   *peer;
+
+    place = 0;
+
+    for (peer = s->rrp.peers->peer; peer != NULL; peer = peer->next, place++) {
+
+        if (ngx_http_latchkey_sticky_drains(s->conf, peer)) {
+            s->rrp.tried[place / (8 * sizeof(uintptr_t))]
+                |= (uintptr_t) 1 << place % (8 * sizeof(uintptr_t));
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_latchkey_sticky_drains(ngx_http_latchkey_sticky_conf_t *conf,
+    ngx_http_upstream_rr_peer_t *peer)
+{
+    ngx_uint_t                   i;
+    ngx_http_latchkey_server_t  *servers;
+
+    if (conf->draining == 0) {
+        return 0;
+    }
+
+    servers = conf->servers->elts;
+
+    for (i = 0; i < conf->servers->nelts; i++) {
+
+        if (servers[i].peer == peer) {
+            return servers[i].drains;
+        }
+    }
+
+    return 0;
+}
+
+
 /* The server that the cookie names, or another in its place.  NGX_DECLINED
  * when there is none. */
 static ngx_int_t
 ngx_http_latchkey_sticky_choose(ngx_peer_connection_t *pc,
     ngx_http_latchkey_sticky_t *s)
 {
-    ngx_uint_t                      place, found;
-    ngx_http_upstream_rr_peer_t    *peer, *chosen;
+    ngx_uint_t                      place;
+    ngx_http_upstream_rr_peer_t    *chosen;
     ngx_http_upstream_rr_peers_t   *peers;
 
     peers = s->rrp.peers;
@@ -434,32 +524,50 @@ ngx_http_latchkey_sticky_choose(ngx_peer_connection_t *pc,
 
     ngx_http_upstream_rr_peers_wlock(peers);
 
-    chosen = NULL;
-    found = 0;
     place = 0;
-
-    for (peer = peers->peer; peer != NULL; peer = peer->next, place++) {
-
-        if (peer == s->named->peer
-            && ngx_http_latchkey_sticky_is_good(s, peer, place))
-        {
-            chosen = peer;
-            found = place;
-            break;
-        }
-    }
+    chosen = ngx_http_latchkey_sticky_named(s, &place);
 
     if (chosen == NULL) {
-        chosen = ngx_http_latchkey_sticky_another(s, &found);
+        chosen = ngx_http_latchkey_sticky_another(s, &place);
     }
 
     if (chosen != NULL) {
-        ngx_http_latchkey_sticky_use(pc, s, chosen, found);
+        ngx_http_latchkey_sticky_use(pc, s, chosen, place);
     }
 
     ngx_http_upstream_rr_peers_unlock(peers);
 
     return chosen != NULL ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* That server, or the heir of one that drains, if it can be had. */
+static ngx_http_upstream_rr_peer_t *
+ngx_http_latchkey_sticky_named(ngx_http_latchkey_sticky_t *s,
+    ngx_uint_t *place)
+{
+    ngx_uint_t                    at;
+    ngx_http_latchkey_server_t   *wanted;
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    wanted = s->named->drains ? s->named->heir : s->named;
+
+    if (wanted == NULL) {
+        return NULL;
+    }
+
+    at = 0;
+
+    for (peer = s->rrp.peers->peer; peer != NULL; peer = peer->next, at++) {
+
+        if (peer == wanted->peer) {
+            *place = at;
+
+            return ngx_http_latchkey_sticky_is_good(s, peer, at) ? peer : NULL;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -511,7 +619,7 @@ ngx_http_latchkey_sticky_another(ngx_http_latchkey_sticky_t *s,
 
 
 /* As nginx's own methods judge: not tried yet, not down, has not failed too
- * often of late, and not full. */
+ * often of late, and not full; and not being drained. */
 static ngx_uint_t
 ngx_http_latchkey_sticky_is_good(ngx_http_latchkey_sticky_t *s,
     ngx_http_upstream_rr_peer_t *peer, ngx_uint_t place)
@@ -523,7 +631,7 @@ ngx_http_latchkey_sticky_is_good(ngx_http_latchkey_sticky_t *s,
     bit = (uintptr_t) 1 << place % (8 * sizeof(uintptr_t));
 
     if ((s->rrp.tried[place / (8 * sizeof(uintptr_t))] & bit) != 0
-        || peer->down)
+        || peer->down || ngx_http_latchkey_sticky_drains(s->conf, peer))
     {
         return 0;
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """latchkey_sticky: a visitor stays with one server, and loses it only when the server is lost."""
+import os
 import re
 from collections import Counter
 
@@ -223,7 +224,7 @@ def test_cookie_is_not_secure_on_plain_http_and_is_behind_a_tls_proxy(gateways, 
     assert "; Secure;" in Client(behind.port).get("/app/").get("Set-Cookie")
 
 
-@pytest.mark.parametrize("option", ["cookie=", "cookie=a;b", "path=app", "secure=maybe", "domain=", "what=1"])
+@pytest.mark.parametrize("option", ["cookie=", "cookie=a;b", "path=app", "secure=maybe", "domain=", "state=", "what=1"])
 def test_option_that_is_wrong_is_refused_with_what_there_is(gateways, servers, option):
     gateway = gateways(http=f'upstream app {{ {lines(servers)} latchkey_sticky "{option}"; }}')
     run = gateway.test()
@@ -247,3 +248,169 @@ def test_balancer_alone_needs_keys_and_no_store(tmp_path, gateways, servers):
         assert [ask(client) for _ in range(3)] == [port] * 3
     assert sorted(p.name for p in gateway.folder.iterdir()) == ["keys", "latchkey.conf", "logs", "nginx.conf", "nginx.pid",
                                                               "tmp", "www"]
+
+
+# ---- the state file: servers that are being drained ----
+
+class State:
+    """The state file of a balancer; nodes are called a, b, c in the order of the servers."""
+
+    def __init__(self, folder, apps):
+        self.path = folder / "nodes.state"
+        self.apps = apps
+        self.gateway = None
+        self.times = 0
+
+    def write(self, *states, text=None, rename=True):
+        lines_ = [f"{name} 127.0.0.1:{app.port} {state}\n" for name, app, state in zip("abc", self.apps, states)]
+        into = self.path.with_suffix(".new") if rename else self.path
+        into.write_text(text if text is not None else "".join(lines_))
+        if rename:
+            os.replace(into, self.path)
+        return self
+
+    def change(self, *states, **kw):
+        """Write, and wait until every worker has read it."""
+        self.times += 1
+        self.write(*states, **kw)
+        wait_until(lambda: self.gateway.log().count("was read anew") == self.times * self.gateway.workers, 30,
+                   "the reading of the state file")
+
+
+def with_state(gateways, tmp_path, servers, *states, **kw):
+    state = State(tmp_path, servers)
+    if states:
+        state.write(*states)
+    kw.setdefault("workers", 1)
+    state.gateway = balancer(gateways, servers, f"state={state.path}", **kw)
+    return state.gateway, state
+
+
+def test_draining_server_takes_nobody_new_and_its_visitors_go_to_the_named_one(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "up", "up")
+    visitors = visit(gateway, 30)
+    before = {id(c): c.cookies[COOKIE] for c, _ in visitors}
+    state.change("up", "drain to c", "up")
+    for client, port in visitors:
+        now = ask(client)
+        if port == servers[1].port:
+            assert now == servers[2].port
+            assert client.cookies[COOKIE] != before[id(client)]
+            assert client.cookies[COOKIE][:8] == before[id(client)][:8]
+        else:
+            assert now == port
+            assert client.cookies[COOKIE] == before[id(client)]
+        assert ask(client) == now
+    given = Counter(port for _, port in visit(gateway, 20))
+    assert given == {servers[0].port: 10, servers[2].port: 10}
+
+
+def test_visitors_of_a_draining_server_without_an_heir_spread_over_the_others(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "up", "up")
+    visitors = visit(gateway, 45)
+    state.change("drain", "up", "up")
+    moved = Counter(ask(client) for client, port in visitors if port == servers[0].port)
+    assert sum(moved.values()) == 15
+    assert set(moved) == {servers[1].port, servers[2].port}  # all on one would be 1 in 2**14
+
+
+def test_heir_that_is_dead_is_passed_over(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "up", "up")
+    visitors = [client for client, port in visit(gateway, 12) if port == servers[1].port]
+    state.change("up", "drain to c", "up")
+    stop(servers[2])
+    for client in visitors:
+        assert ask(client) == servers[0].port
+        assert ask(client) == servers[0].port
+
+
+def test_server_that_is_up_again_takes_new_visitors_and_nobody_who_left(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "drain to c", "up")
+    visitors = visit(gateway, 10)
+    assert servers[1].port not in {port for _, port in visitors}
+    state.change("up", "up", "up")
+    for client, port in visitors:
+        assert ask(client) == port
+    assert Counter(port for _, port in visit(gateway, 30))[servers[1].port] == 10
+
+
+def test_draining_server_for_backup_is_passed_over(gateways, tmp_path, servers):
+    """Round robin forgets who was avoided when the servers for backup have their turn."""
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "drain", "up", more={1: "backup", 2: "backup"})
+    visitors = visit(gateway, 4)
+    stop(servers[0])
+    for client, _ in visitors:
+        assert ask(client) == servers[2].port
+    for client, port in visit(gateway, 6):
+        assert port == servers[2].port
+
+
+def test_no_server_is_left_when_all_but_draining_ones_are_dead(gateways, tmp_path, servers):
+    """A node that is being drained gives its sessions away: whoever came to it now would lose what he does there."""
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "drain", "drain")
+    client = Client(gateway.port)
+    ask(client)
+    stop(servers[0])
+    assert client.get("/app/").status == 502
+    assert Client(gateway.port).get("/app/").status == 502
+    assert not servers[1].seen and not servers[2].seen
+
+
+def test_all_workers_and_a_shared_zone_follow_the_state_file(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "up", "up", workers=2, upstream="zone app 64k;")
+    visitors = visit(gateway, 30)
+    state.change("drain to b", "up", "up")
+    for client, port in visitors:
+        now = ask(client)
+        assert now == (servers[1].port if port == servers[0].port else port)
+    assert servers[0].port not in {port for _, port in visit(gateway, 20)}
+
+
+@pytest.mark.parametrize("broken, why", [
+    ("a 127.0.0.1:@0 up\nwhat is this\n", "line 2: expected NAME ADDRESS up"),
+    ("a 127.0.0.1:@0 drain\nb 127.0.0.1:@1 drain\nc 127.0.0.1:@2 drain\n", "leaves none"),
+    ("a 127.0.0.1:@0 drain to z\nb 127.0.0.1:@1 up\n", "is not there"),
+    ("a 127.0.0.1:9 drain\nb 127.0.0.1:@1 up\n", "no server of the upstream is"),
+    ("# " + "x" * 70000, "longer than 64 KiB"),
+])
+def test_broken_state_file_is_refused_once_and_the_last_good_one_stays(gateways, tmp_path, servers, broken, why):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "drain", "up")
+    for i, app in enumerate(servers):
+        broken = broken.replace(f"@{i}", str(app.port))
+    state.write(text=broken)
+    wait_until(lambda: "stays in force" in gateway.log(), 30, "the sentence in the log")
+    assert why in gateway.log()
+    assert servers[1].port not in {port for _, port in visit(gateway, 12)}
+    state.change("up", "up", "drain")  # two looks at the broken file at least lie between
+    assert gateway.log().count("stays in force") == 1
+    assert {port for _, port in visit(gateway, 12)} == {servers[0].port, servers[1].port}
+
+
+def test_state_file_that_goes_away_changes_nothing_and_may_come_later(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers)
+    assert {port for _, port in visit(gateway, 6)} == {app.port for app in servers}
+    state.change("up", "drain", "up")
+    state.path.unlink()
+    wait_until(lambda: "stays in force" in gateway.log(), 30, "the sentence in the log")
+    assert servers[1].port not in {port for _, port in visit(gateway, 12)}
+
+
+def test_state_file_that_is_written_in_place_is_followed(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "up", "up")
+    state.change("up", "up", "drain", rename=False)
+    assert servers[2].port not in {port for _, port in visit(gateway, 12)}
+
+
+def test_broken_state_file_refuses_the_start(gateways, tmp_path, servers):
+    state = State(tmp_path, servers).write(text="a 127.0.0.1:1 down\n")
+    gateway = gateways(http=f"upstream app {{ {lines(servers)} latchkey_sticky state={state.path}; }}")
+    run = gateway.test()
+    assert run.returncode != 0
+    assert "line 1: expected NAME ADDRESS up" in run.stderr
+
+
+def test_state_outlives_a_reload_and_a_restart(gateways, tmp_path, servers):
+    gateway, state = with_state(gateways, tmp_path, servers, "up", "drain to a", "up")
+    gateway.stop()
+    gateway.start()
+    assert servers[1].port not in {port for _, port in visit(gateway, 12)}
