@@ -20,6 +20,7 @@ lk_status cli_token_check(const lk_keyring *ring, lk_view text, const lk_expect 
     case LK_KIND_TOKEN:
         return lk_token_check(ring, text, expect, scratch, out, why);
     case LK_KIND_SESSION_ID:
+    case LK_KIND_SEALED:
     case LK_KIND_COUNT:
         break;
     }

@@ -104,7 +104,7 @@ static int inspect_text(const cli *c, lk_view text)
         return not_a_token(c, "neither a JWT nor a simple token by its shape");
     }
     split(text, &p);
-    if (!c->json && kind != LK_KIND_SESSION_ID) {
+    if (!c->json && (kind == LK_KIND_JWT || kind == LK_KIND_TOKEN)) {
         cli_remark("NOT verified: anybody can write this. latchkey token verify tells whether to believe it");
     }
     switch (kind) {
@@ -113,6 +113,7 @@ static int inspect_text(const cli *c, lk_view text)
     case LK_KIND_TOKEN:
         return inspect_simple(&as_json, &p);
     case LK_KIND_SESSION_ID:
+    case LK_KIND_SEALED:
     case LK_KIND_COUNT:
         break;
     }

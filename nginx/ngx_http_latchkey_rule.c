@@ -235,7 +235,9 @@ ngx_http_latchkey_carrier(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 
     while (lk_words_next(&list, &word)) {
 
-        if (lk_carrier_of(word, &carrier) != LK_OK) {
+        if (lk_carrier_of(word, &carrier) != LK_OK
+            || carrier == LK_CARRIER_URL)
+        {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown carrier \"%*s\": it is cookie or "
                                "header", word.len, word.p);
@@ -260,7 +262,7 @@ ngx_http_latchkey_credential(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 
     while (lk_words_next(&list, &word)) {
 
-        if (lk_kind_of(word, &kind) != LK_OK) {
+        if (lk_kind_of(word, &kind) != LK_OK || kind == LK_KIND_SEALED) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown credential \"%*s\": it is "
                                "session_id, token or jwt", word.len, word.p);

@@ -13,16 +13,27 @@
 extern "C" {
 #endif
 
-#define LK_CREDENTIAL_MAX 8192                 /* bytes; checked before anything is split */
+#define LK_CREDENTIAL_MAX 8192 /* bytes of any but a sealed one; checked before anything is split */
 #define LK_SCRATCH_MAX (2 * LK_CREDENTIAL_MAX) /* no check needs more scratch; ordinary tokens need 1 KiB */
 
-typedef enum lk_kind { LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT, LK_KIND_COUNT } lk_kind;
-const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt" */
+typedef enum lk_kind {
+    LK_KIND_SESSION_ID,
+    LK_KIND_TOKEN,
+    LK_KIND_JWT,
+    LK_KIND_SEALED,
+    LK_KIND_COUNT
+} lk_kind;
+const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt", "sealed" */
 LK_CHECKED lk_status lk_kind_of(lk_view name, lk_kind *out);
 
-typedef enum lk_carrier { LK_CARRIER_COOKIE, LK_CARRIER_HEADER, LK_CARRIER_COUNT } lk_carrier;
-const char *lk_carrier_name(lk_carrier carrier); /* "cookie", "header" */
+typedef enum lk_carrier { LK_CARRIER_COOKIE, LK_CARRIER_HEADER, LK_CARRIER_URL, LK_CARRIER_COUNT } lk_carrier;
+const char *lk_carrier_name(lk_carrier carrier); /* "cookie", "header", "url" */
 LK_CHECKED lk_status lk_carrier_of(lk_view name, lk_carrier *out);
+
+/* A sealed session may be spread over this many cookies, of this many characters each. */
+#define LK_SEALED_PIECES 4
+#define LK_SEALED_PIECE_LEN 3800
+#define LK_SEALED_MAX (LK_SEALED_PIECES * LK_SEALED_PIECE_LEN)
 
 /* What a proven token says. Views point into the scratch buffer of the check (or into the presented text).
  * Absent texts are empty, absent times 0. */
@@ -70,6 +81,33 @@ LK_CHECKED lk_status lk_session_id_new(const lk_env *env, const lk_keyring *ring
 /* Key and proof of a presented id. LK_OK; LK_REFUSED on length or alphabet; LK_FAULT. No allocation. */
 LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_session_key *key,
                                         uint8_t proof[LK_SESSION_PROOF_LEN]);
+
+/* --- sealed: v1.kid.box, the whole session in the client
+ * ------------------------------------------------------------------- */
+/* What a box is bound to beside its key: opened under any other, it is no box. Each of at most 255 bytes. */
+typedef struct lk_seal_place {
+    lk_view purpose; /* "session" */
+    lk_view name;    /* of the cookie */
+    lk_view realm;
+} lk_seal_place;
+
+/* Seal S, with its fields, under the active HS256 key. ID is the session id that S->key and S->proof come
+ * from: whoever opens the box can go on with a session in a store and nothing changes its name. OUT gets the
+ * text of all pieces in one. LK_OK; LK_REFUSED when ID is not that of S, or S cannot be written
+ * (lk_record_write); LK_FULL when it would be longer than LK_SEALED_MAX (the note says how many bytes it may
+ * have) or than OUT; LK_FAULT, also when RING has no such key. On anything but LK_OK nothing is appended. No
+ * allocation. Format: docs/formats/sealed.md */
+LK_CHECKED lk_status lk_sealed_make(const lk_env *env, const lk_keyring *ring, const lk_seal_place *place,
+                                    const char id[LK_SESSION_ID_LEN + 1], const lk_session *s, lk_buf *out,
+                                    lk_note *note);
+/* Open TEXT. SCRATCH receives the record, into which the views of *OUT point; ID (NULL, or
+ * LK_SESSION_ID_LEN + 1 bytes) the session id: wipe it. LK_OK; LK_REFUSED with *why: malformed by its shape,
+ * unknown_key, or bad_signature, which is the one answer to everything forged, changed or moved; LK_STALE,
+ * expired, for what is genuine and of a newer version; LK_FULL when SCRATCH is too small (LK_SEALED_MAX never
+ * is); LK_FAULT when the crypto library fails. On anything but LK_OK, *out is zero, ID empty and SCRATCH as
+ * it was. No allocation. Times and cut-offs are the caller's to judge. */
+LK_CHECKED lk_status lk_sealed_open(const lk_keyring *ring, const lk_seal_place *place, lk_view text,
+                                    lk_buf *scratch, char *id, lk_session *out, lk_reason *why);
 
 /* --- token: uid.time.expires[.params].kid.sign
  * ------------------------------------------------------------------ */

@@ -13,6 +13,22 @@
  * SECURITY-RULES 18-22. */
 LK_CHECKED lk_status lk_cookie_find(const lk_view *fields, size_t n, lk_view name, lk_view *value);
 
+/* A value too long for one cookie is spread over NAME, NAME.1 ... NAME.3, each but the last of exactly so
+ * many characters. */
+#define LK_COOKIE_PIECES 4
+#define LK_COOKIE_PIECE_LEN 3800
+#define LK_COOKIE_PIECES_MAX (LK_COOKIE_PIECES * LK_COOKIE_PIECE_LEN)
+
+/* The value that is spread over the cookies NAME, NAME.1 .. NAME.3: each piece of exactly LK_COOKIE_PIECE_LEN
+ * characters calls for the next, any other is the last. What was not called for is not looked at, whatever it
+ * holds; what was called for and is not there ends the value. *PIECES says how many were used (0 unless
+ * LK_OK), *STALE has a bit 1 << i for each NAME.i that was sent and is no part of the value. OUT
+ * (LK_COOKIE_PIECES_MAX is always enough) is used only when there is more than one piece: *value views into a
+ * field or into OUT. Answers as lk_cookie_find; also LK_REFUSED when a piece behind a full one is longer than
+ * a piece can be, and LK_FULL when OUT is too small. docs/formats/sealed.md */
+LK_CHECKED lk_status lk_cookie_find_pieces(const lk_view *fields, size_t n, lk_view name, lk_buf *out,
+                                           lk_view *value, unsigned *pieces, unsigned *stale);
+
 /* The credential of `Authorization: Bearer X` (scheme in any case; one space or more; token68 characters
  * only). LK_OK; LK_MISS when there is no field or it is of another scheme; LK_REFUSED for two fields that
  * differ or a malformed Bearer. Source: RFC 6750 2.1, RFC 9110 11.4. */

@@ -9,11 +9,13 @@ static const char *const kinds[LK_KIND_COUNT] = {
     [LK_KIND_SESSION_ID] = "session_id",
     [LK_KIND_TOKEN] = "token",
     [LK_KIND_JWT] = "jwt",
+    [LK_KIND_SEALED] = "sealed",
 };
 
 static const char *const carriers[LK_CARRIER_COUNT] = {
     [LK_CARRIER_COOKIE] = "cookie",
     [LK_CARRIER_HEADER] = "header",
+    [LK_CARRIER_URL] = "url",
 };
 
 const char *lk_kind_name(lk_kind kind)
@@ -63,23 +65,40 @@ size_t lk__split_dots(lk_view text, lk_view *parts, size_t max)
     return max + 1;
 }
 
-/* The dots alone tell the kinds apart: none in a session id, two in a JWT, four or five in a simple token. */
+static bool has_empty_part(const lk_view *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Two characters that are the base64url of no JSON and of no UTF-8: no JWT begins so, and no simple token. */
+bool lk__is_marked_sealed(lk_view text)
+{
+    static const lk_view mark = {(const uint8_t *)LK__SEALED_MARK, sizeof(LK__SEALED_MARK) - 1};
+
+    return lk_view_equal(lk_view_part(text, 0, mark.len), mark);
+}
+
+/* The dots tell the others apart: none in a session id, two in a JWT, four or five in a simple token. */
 lk_status lk_credential_kind(lk_view text, lk_kind *out)
 {
+    bool sealed = lk__is_marked_sealed(text), right;
     lk_view parts[LK__TOKEN_PARTS_MAX];
-    bool right;
     size_t n;
 
-    if (text.len == 0 || text.len > LK_CREDENTIAL_MAX)
+    if (text.len == 0 || text.len > (sealed ? LK_SEALED_MAX : LK_CREDENTIAL_MAX))
         return LK_REFUSED;
     n = lk__base64url_split(text, parts, LK__TOKEN_PARTS_MAX, &right);
-    if (!right || n > LK__TOKEN_PARTS_MAX)
+    if (!right || n > LK__TOKEN_PARTS_MAX || ((sealed || n > LK__JWT_PARTS) && has_empty_part(parts, n)))
         return LK_REFUSED;
-    for (size_t i = 0; i < n && n > LK__JWT_PARTS; i++) {
-        if (parts[i].len == 0)
-            return LK_REFUSED;
-    }
-    if (n == 1 && text.len == LK_SESSION_ID_LEN)
+    if (sealed && (n != LK__SEALED_PARTS || parts[1].len > LK_KID_MAX))
+        return LK_REFUSED;
+    if (sealed)
+        *out = LK_KIND_SEALED;
+    else if (n == 1 && text.len == LK_SESSION_ID_LEN)
         *out = LK_KIND_SESSION_ID;
     else if (n == LK__JWT_PARTS && parts[0].len > 0)
         *out = LK_KIND_JWT;

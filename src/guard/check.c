@@ -414,6 +414,21 @@ static void forget(lk_identity *out)
     out->user[0] = out->name[0] = out->realm[0] = out->roles[0] = out->scope[0] = out->public_id[0] = '\0';
 }
 
+static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
+{
+    switch (kind) {
+    case LK_KIND_SESSION_ID:
+        return check_session_id(a, text);
+    case LK_KIND_TOKEN:
+    case LK_KIND_JWT:
+        return check_token(a, kind, text);
+    case LK_KIND_SEALED: /* no cookie is given out yet that holds one */
+    case LK_KIND_COUNT:
+        break;
+    }
+    return LK_REFUSED;
+}
+
 /* From the candidate to who it is. *WHY is in out->reason. */
 static lk_status identify(attempt *a)
 {
@@ -430,8 +445,7 @@ static lk_status identify(attempt *a)
         return LK_REFUSED;
     }
     if (status == LK_OK)
-        status =
-            out->kind == LK_KIND_SESSION_ID ? check_session_id(a, c.text) : check_token(a, out->kind, c.text);
+        status = check_kind(a, out->kind, c.text);
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
     return status;

@@ -58,6 +58,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
                                      settings->absolute_s);
         break;
     case LK_KIND_SESSION_ID:
+    case LK_KIND_SEALED:
     case LK_KIND_COUNT:
         s->flags = login->remember ? LK_SESSION_REMEMBER : 0;
         s->idle_s = login->remember ? 0 : settings->idle_s;
@@ -210,6 +211,10 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     lk_session s = {0}, before = {0};
     prior_fate fate = PRIOR_NONE;
     memset(out, 0, sizeof(*out));
+    if (kind == LK_KIND_SEALED) {
+        lk_note_set(note, "sealed sessions are not given out yet");
+        return LK_REFUSED;
+    }
     issue_memory *memory = lk_alloc(g->parts.env, sizeof(*memory));
     lk_status status = memory != NULL ? LK_OK : LK_FAULT;
     if (status != LK_OK)

@@ -12,12 +12,23 @@
 static const char *const no_members[] = {NULL};
 static const char *const secret_members[] = {"k", NULL};
 
-/* Both keys that come of one secret: that of the JWS, and that of the simple token. */
-static lk_status read_secret(lk_view jwk, lk_mac *mac, lk_mac *token_mac, lk_note *note)
+/* The key that SECRET gives under LABEL, prepared. */
+static lk_status derive_mac(lk_view secret, lk_view label, lk_mac *mac)
+{
+    lk_secret derived = {0};
+    lk_status status = lk_derive(secret, label, &derived, LK_MAC_LEN);
+
+    if (status == LK_OK)
+        status = lk_mac_init(mac, lk_secret_view(&derived));
+    lk_secret_wipe(&derived);
+    return status;
+}
+
+/* The three keys that come of one secret: that of the JWS, of the simple token and of sealed sessions. */
+static lk_status read_secret(lk_view jwk, lk_mac *mac, lk_mac *token_mac, lk_mac *seal_mac, lk_note *note)
 {
     lk_status status = LK_REFUSED;
     uint8_t bytes[KEY_MAX];
-    lk_secret token = {0};
     size_t len = 0;
 
     if (lk__jwk_bytes(jwk, "k", bytes, sizeof(bytes), &len, note) != LK_OK)
@@ -29,13 +40,12 @@ static lk_status read_secret(lk_view jwk, lk_mac *mac, lk_mac *token_mac, lk_not
     }
     status = lk_mac_init(mac, lk_view_make(bytes, len));
     if (status == LK_OK)
-        status = lk_derive(lk_view_make(bytes, len), LK_VIEW("latchkey simple token 1"), &token, LK_MAC_LEN);
+        status = derive_mac(lk_view_make(bytes, len), LK_VIEW("latchkey simple token 1"), token_mac);
     if (status == LK_OK)
-        status = lk_mac_init(token_mac, lk_secret_view(&token));
+        status = derive_mac(lk_view_make(bytes, len), LK_VIEW("latchkey sealed 1"), seal_mac);
     if (status != LK_OK)
         lk_note_set(note, "the HMAC key cannot be prepared");
 out:
-    lk_secret_wipe(&token);
     lk_wipe(bytes, sizeof(bytes));
     return status;
 }
@@ -43,25 +53,27 @@ out:
 static lk_status read_verifier(const lk_env *env, lk_view jwk, lk_verifier *out, lk_note *note)
 {
     (void)env;
-    return read_secret(jwk, &out->key.mac, &out->token_mac, note);
+    return read_secret(jwk, &out->key.mac, &out->token_mac, &out->seal_mac, note);
 }
 
 static lk_status read_signer(const lk_env *env, lk_view jwk, lk_signer *out, lk_note *note)
 {
     (void)env;
-    return read_secret(jwk, &out->key.mac, &out->token_mac, note);
+    return read_secret(jwk, &out->key.mac, &out->token_mac, &out->seal_mac, note);
 }
 
 static void clear_verifier(lk_verifier *verifier)
 {
     lk_mac_wipe(&verifier->key.mac);
     lk_mac_wipe(&verifier->token_mac);
+    lk_mac_wipe(&verifier->seal_mac);
 }
 
 static void clear_signer(lk_signer *signer)
 {
     lk_mac_wipe(&signer->key.mac);
     lk_mac_wipe(&signer->token_mac);
+    lk_mac_wipe(&signer->seal_mac);
 }
 
 static lk_status verify(const lk_verifier *verifier, lk_view message, lk_view signature)

@@ -79,6 +79,16 @@ const lk_mac *lk__verifier_token_mac(const lk_verifier *verifier)
     return verifier->algorithm->alg == LK_ALG_HS256 ? &verifier->token_mac : NULL;
 }
 
+const lk_mac *lk__signer_seal_mac(const lk_signer *signer)
+{
+    return signer->algorithm->alg == LK_ALG_HS256 ? &signer->seal_mac : NULL;
+}
+
+const lk_mac *lk__verifier_seal_mac(const lk_verifier *verifier)
+{
+    return verifier->algorithm->alg == LK_ALG_HS256 ? &verifier->seal_mac : NULL;
+}
+
 /* --- Our own header --------------------------------------------------------------------------------------
  */
 

@@ -23,6 +23,7 @@ struct lk_verifier {
         lk_public_key *pair;
     } key;
     lk_mac token_mac; /* HS256 only: see lk__verifier_token_mac */
+    lk_mac seal_mac;  /* likewise: see lk__verifier_seal_mac */
     char header[LK__JOSE_HEADER_MAX];
     size_t header_len;
     atomic_bool header_proven;
@@ -38,6 +39,7 @@ struct lk_signer {
         lk_private_key *pair;
     } key;
     lk_mac token_mac;
+    lk_mac seal_mac;
     char header[LK__JOSE_HEADER_MAX];
     size_t header_len;
 };
@@ -47,6 +49,11 @@ struct lk_signer {
  * that one signature is good for both. */
 const lk_mac *lk__signer_token_mac(const lk_signer *signer);
 const lk_mac *lk__verifier_token_mac(const lk_verifier *verifier);
+
+/* The key from which the keys of sealed sessions are made under this kid, or NULL when the algorithm is not
+ * HS256. Derived from the HS256 key with a label of its own, too. */
+const lk_mac *lk__signer_seal_mac(const lk_signer *signer);
+const lk_mac *lk__verifier_seal_mac(const lk_verifier *verifier);
 
 /* Append the protected header of a token made under KID: {"alg":...,"typ":TYPE,"kid":KID}. An empty TYPE is
  * left out. */

@@ -19,7 +19,7 @@ static bool read_kind(lk__call *c, lk_kind *kind)
     *kind = LK_KIND_SESSION_ID;
     if (status == LK_MISS || lk_view_equal(word, LK_VIEW("session")))
         return true;
-    if (status == LK_OK && lk_kind_of(word, kind) == LK_OK)
+    if (status == LK_OK && lk_kind_of(word, kind) == LK_OK && *kind != LK_KIND_SEALED)
         return true;
     broken(c, "credential is one of session, token and jwt");
     return false;
@@ -33,7 +33,7 @@ static bool read_carrier(lk__call *c, lk_kind kind, lk_carrier *carrier)
     *carrier = kind == LK_KIND_SESSION_ID ? LK_CARRIER_COOKIE : LK_CARRIER_HEADER;
     if (status == LK_MISS)
         return true;
-    if (status == LK_OK && lk_carrier_of(word, carrier) == LK_OK)
+    if (status == LK_OK && lk_carrier_of(word, carrier) == LK_OK && *carrier != LK_CARRIER_URL)
         return true;
     broken(c, "carrier is cookie or header");
     return false;
