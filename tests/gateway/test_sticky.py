@@ -53,6 +53,14 @@ def stop(app):
     app.close()
 
 
+def reload(gateway):
+    """New settings, and no worker is left that goes by the old ones."""
+    old = set(gateway.children())
+    gateway.write()
+    gateway.reload()
+    wait_until(lambda: gateway.children() and not old & set(gateway.children()), 30, "the end of the old workers")
+
+
 def test_visitor_stays_with_the_server_of_the_first_answer(gateways, servers):
     gateway = balancer(gateways, servers)
     for client, port in visit(gateway, 12):
@@ -110,7 +118,7 @@ def test_two_different_cookies_of_the_name_are_a_new_choice(gateways, servers):
 
 
 def test_dead_server_is_replaced_and_the_cookie_written_anew(gateways, servers):
-    gateway = balancer(gateways, servers)
+    gateway = balancer(gateways, servers, workers=1)  # so that each server has a third of them, exactly
     visitors = visit(gateway, 45)
     before = {id(c): c.cookies[COOKIE] for c, _ in visitors}
     dead = servers[1]
@@ -148,9 +156,8 @@ def test_server_that_is_down_takes_nobody_and_its_visitors_move(gateways, server
     gateway = balancer(gateways, servers)
     visitors = visit(gateway, 15)
     gateway.http = gateway.http.replace(f"{servers[2].port} ;", f"{servers[2].port} down;")
-    gateway.write()
-    gateway.reload()
-    wait_until(lambda: all(port != servers[2].port for _, port in visit(gateway, 12)), what="the new settings")
+    reload(gateway)
+    assert servers[2].port not in {port for _, port in visit(gateway, 12)}
     for client, port in visitors:
         now = ask(client)
         assert now != servers[2].port
@@ -184,9 +191,8 @@ def test_new_server_takes_new_visitors_only(gateways, servers):
     gateway = balancer(gateways, servers[:2])
     visitors = visit(gateway, 20)
     gateway.http = f"upstream app {{ {lines(servers)} latchkey_sticky; }}"
-    gateway.write()
-    gateway.reload()
-    wait_until(lambda: servers[2].port in {port for _, port in visit(gateway, 6)}, what="the new server's first visitor")
+    reload(gateway)
+    assert servers[2].port in {port for _, port in visit(gateway, 8)}  # four of one worker at least
     for client, port in visitors:
         cookie = client.cookies[COOKIE]
         assert ask(client) == port
