@@ -156,7 +156,7 @@ void node_login(node *n, lk_kind kind, const char *user, lk_issued *out)
                       .agent = LK_VIEW("Mozilla/5.0 (X11; Linux x86_64; rv:115.0) Firefox/115.0")};
     lk_note note = {.text = ""};
 
-    must_ok(lk_guard_issue(n->guard, kind, &login, NULL, out, &note), "a login", &note);
+    must_ok(lk_guard_issue(n->guard, kind, &login, NULL, NULL, out, &note), "a login", &note);
 }
 
 lk_verdict node_check(node *n, lk_kind kind, const char *text)

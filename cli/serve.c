@@ -146,7 +146,7 @@ static const cli_option options[] = {
     {"store", "URL", "who remembers sessions (default: lmdb in DIR); also file:PATH, env:NAME"},
     {"accounts", "URL", "the database of users (default: sqlite in DIR); also file:PATH, env:NAME"},
     {"replica", "URL", "a full copy of the store near this node, to read from"},
-    {"share", "WAY", "how nodes share sessions, checked: database, central, replication"},
+    {"share", "WAY", "how nodes share a login, one of the six ways"},
     {"init", NULL, "make the tables that a database server has not yet"},
     {"keys", "DIR", "the key files (default: in DIR)"},
     {"dir", "DIR", "where everything is kept (default: $XDG_STATE_HOME/latchkey or ~/.local/state/latchkey)"},

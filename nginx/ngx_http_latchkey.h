@@ -29,9 +29,6 @@
 /* Remote-User, Remote-Groups, Remote-Name, Latchkey-Session */
 #define NGX_HTTP_LATCHKEY_IDENTITY  4
 
-/* Longest Set-Cookie value of ours: a credential and its attributes. */
-#define NGX_HTTP_LATCHKEY_COOKIE    (LK_ISSUED_MAX + 1024)
-
 /* Longest problem document. */
 #define NGX_HTTP_LATCHKEY_PROBLEM   1024
 
@@ -140,10 +137,12 @@ typedef struct {
     ngx_str_t                    roles;
     ngx_str_t                    scope;
     ngx_str_t                    session;    /* public id */
-    ngx_str_t                    set_cookie; /* waits for the header filter */
+    ngx_str_t                   *set_cookies; /* wait for the header filter */
+    ngx_uint_t                   set_cookies_n;
     ngx_str_t                    body;       /* of a call to the API */
     lk_reason                    reason;
 
+    unsigned                     pieces:LK_SEALED_PIECES; /* cookies that came */
     unsigned                     no_store:1;
     unsigned                     issued:1;   /* an anonymous session was made */
     unsigned                     tried:1;    /* ... or could not be */
@@ -352,6 +351,10 @@ ngx_int_t ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job,
 /* ngx_http_latchkey_anonymous.c: a session for somebody nobody knows */
 ngx_int_t ngx_http_latchkey_anonymous(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx);
+
+/* ngx_http_latchkey_reissue.c: his credential anew for somebody known */
+ngx_int_t ngx_http_latchkey_reissue(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, const lk_identity *id);
 
 /* ngx_http_latchkey_api.c: the content handler */
 ngx_int_t ngx_http_latchkey_api_handler(ngx_http_request_t *r);

@@ -23,34 +23,55 @@ ngx_http_latchkey_init_filter(void)
 }
 
 
-/* Keep the Set-Cookie value that carries ISSUED, or removes our cookie, until
- * the header of the answer is sent: error pages and internal redirects start
- * the header anew. */
+/* Keep the Set-Cookie values that carry ISSUED, or remove our cookie (and what
+ * came along of it that is not needed any more), until the header of the answer
+ * is sent: error pages and internal redirects start the header anew. */
 ngx_int_t
 ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx, const lk_issued *issued)
 {
     lk_buf                          b;
+    size_t                          pieces;
     u_char                         *text;
-    lk_status                       status;
+    ngx_str_t                      *values;
+    ngx_uint_t                      i, n;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
 
-    text = ngx_http_latchkey_secret(r->pool, NGX_HTTP_LATCHKEY_COOKIE);
-    if (text == NULL) {
+    values = ngx_palloc(r->pool, LK_SEALED_PIECES * sizeof(ngx_str_t));
+    if (values == NULL) {
         return NGX_ERROR;
     }
 
-    b = lk_buf_over(text, NGX_HTTP_LATCHKEY_COOKIE);
+    pieces = lk_cookie_pieces(issued);
+    n = 0;
 
-    status = lk_cookie_write(&lmcf->settings, issued, false, ngx_time(), &b);
-    if (status != LK_OK || lk_buf_status(&b) != LK_OK) {
-        return NGX_ERROR;
+    for (i = 0; i < LK_SEALED_PIECES; i++) {
+
+        if (i > 0 && i >= pieces && (ctx->pieces & (1u << i)) == 0) {
+            continue;
+        }
+
+        text = ngx_http_latchkey_secret(r->pool, LK_SET_COOKIE_MAX);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        b = lk_buf_over(text, LK_SET_COOKIE_MAX);
+
+        if (lk_cookie_write(&lmcf->settings, issued, i, ngx_time(), &b)
+            != LK_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        values[n].data = b.p;
+        values[n++].len = b.len;
     }
 
-    ctx->set_cookie.data = b.p;
-    ctx->set_cookie.len = b.len;
+    ctx->set_cookies = values;
+    ctx->set_cookies_n = n;
     ctx->no_store = 1;
 
     return NGX_OK;
@@ -116,13 +137,15 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->set_cookie.len != 0
-        && ngx_http_latchkey_push_header(r, "Set-Cookie",
-                                         (char *) ctx->set_cookie.data,
-                                         ctx->set_cookie.len)
-           == NULL)
-    {
-        return NGX_ERROR;
+    for (i = 0; i < ctx->set_cookies_n; i++) {
+
+        if (ngx_http_latchkey_push_header(r, "Set-Cookie",
+                                          (char *) ctx->set_cookies[i].data,
+                                          ctx->set_cookies[i].len)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_next_header_filter(r);

@@ -358,6 +358,15 @@ ngx_http_latchkey_allow(ngx_http_request_t *r,
             }
         }
 
+        if (id->reissue != LK_REISSUE_NO) {
+
+            rc = ngx_http_latchkey_reissue(r, ctx, id);
+            if (rc != NGX_OK) {
+                return rc == NGX_AGAIN ? NGX_AGAIN
+                                       : NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+        }
+
         if (id->drop_cookie && !ctx->issued
             && ngx_http_latchkey_plan_cookie(r, ctx, NULL) != NGX_OK)
         {

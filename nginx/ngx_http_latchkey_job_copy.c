@@ -14,7 +14,7 @@ ngx_http_latchkey_job_text(lk_request *req, ngx_uint_t i)
         &req->address, &req->content_type, &req->accept,
         &req->accept_language, &req->user_agent, &req->origin, &req->referer,
         &req->sec_fetch_site, &req->if_match, &req->original_uri, &req->body,
-        &req->request_id
+        &req->request_id, &req->presented.url, &req->presented.sealed
     };
 
     return i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;

@@ -183,6 +183,7 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
     }
 
     ctx->reason = id->reason;
+    ctx->pieces = id->pieces & ((1u << LK_SEALED_PIECES) - 1);
 
     p = ngx_http_latchkey_text(r, ctx, len);
     if (p == NULL) {

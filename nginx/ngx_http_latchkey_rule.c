@@ -262,10 +262,11 @@ ngx_http_latchkey_credential(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 
     while (lk_words_next(&list, &word)) {
 
-        if (lk_kind_of(word, &kind) != LK_OK || kind == LK_KIND_SEALED) {
+        if (lk_kind_of(word, &kind) != LK_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown credential \"%*s\": it is "
-                               "session_id, token or jwt", word.len, word.p);
+                               "session_id, sealed, token or jwt", word.len,
+                               word.p);
             return NGX_CONF_ERROR;
         }
 

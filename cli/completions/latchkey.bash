@@ -19,7 +19,7 @@ _latchkey()
         --level) words=(all realm role client user device family session) ;;
         --reason) words=(revoked kicked banned replaced) ;;
         --kind) words=(jwt simple) ;;
-        --share) words=(database central replication) ;;
+        --share | --to) words=(sealed_cookie affinity database replication central token) ;;
         --store | --accounts | --replica) words=("${stores[@]}") ;;
         *) [[ "$group $verb" == 'store copy' && $current != -* ]] && words=("${stores[@]}") ||
             mapfile -t words < <("${COMP_WORDS[0]}" help --words ${group:+"$group"} ${verb:+"$verb"} 2>/dev/null) ;;

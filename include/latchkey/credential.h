@@ -54,6 +54,7 @@ typedef struct lk_claims {
     bool has_session;
     lk_session_key session; /* sid */
     int64_t issued_s, not_before_s, expires_s, auth_s;
+    int64_t session_ends_s; /* sid_exp: a gateway renews the token until then; our own */
     uint32_t generation;
     uint16_t issued_ms; /* iat_ms: the milliseconds of issued_s, 0 to 999; our own, for cut-offs */
 } lk_claims;

@@ -16,6 +16,24 @@ extern "C" {
 
 typedef struct lk_guard lk_guard;
 
+/* The six ways to share a login among nodes, as latchkey_share names them. src/guard/share.c */
+typedef enum lk_way {
+    LK_WAY_UNSAID, /* latchkey_share is not given: whatever the store makes of it */
+    LK_WAY_SEALED_COOKIE,
+    LK_WAY_AFFINITY,
+    LK_WAY_DATABASE,
+    LK_WAY_REPLICATION,
+    LK_WAY_CENTRAL,
+    LK_WAY_TOKEN,
+    LK_WAY_COUNT
+} lk_way;
+const char *lk_way_name(lk_way way);                       /* "sealed_cookie" ..., "" for LK_WAY_UNSAID */
+LK_CHECKED lk_status lk_way_of(lk_view name, lk_way *out); /* LK_OK; LK_MISS, also for "" */
+/* The way of latchkey_share; LK_WAY_UNSAID. */
+lk_way lk_way_of_settings(const lk_settings *s);
+/* What a browser is given by a login under WAY. */
+lk_kind lk_way_credential(lk_way way);
+
 /* What the guard stands on. Everything is borrowed and must outlive the guard. */
 typedef struct lk_guard_parts {
     const lk_env *env;
@@ -52,6 +70,9 @@ typedef struct lk_presented {
     size_t authorization_n;
     const lk_view *header; /* values of the header named by latchkey_header */
     size_t header_n;
+    lk_view url;     /* a session id that was taken out of the path; empty: none */
+    lk_view sealed;  /* a sealed session handed out while this request is answered: it takes the place of
+                        that in the cookies */
     bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
 } lk_presented;
 
@@ -102,6 +123,13 @@ typedef enum lk_verdict {
     LK_VERDICT_UNKNOWN /* could not look: 503, never a removed cookie, never a way in */
 } lk_verdict;
 
+/* Must the visitor be handed his credential anew? */
+typedef enum lk_reissue {
+    LK_REISSUE_NO,
+    LK_REISSUE_HERE, /* lk_guard_reissue does no I/O: it may be called on an event loop */
+    LK_REISSUE_STORE /* it blocks */
+} lk_reissue;
+
 /* Who is asking. Texts are NUL-terminated copies: good for as long as the struct. About 1.2 KiB. */
 typedef struct lk_identity {
     lk_verdict verdict;
@@ -109,9 +137,12 @@ typedef struct lk_identity {
     bool has_session; /* key and generation are good */
     bool logged_in;   /* user is good */
     bool drop_cookie; /* the presented session cookie is over for good: remove it from the browser */
+    lk_reissue reissue;
+    unsigned pieces; /* bit i: a cookie NAME.i came along; what the next answer does not write it removes */
     lk_kind kind;
     lk_carrier carrier;
     lk_session_key key;
+    lk_session_key previous; /* of a session: what it replaced, all zero when nothing */
     uint32_t generation;
     uint32_t flags; /* LK_SESSION_* */
     int64_t auth_s, issued_s, seen_s, ends_s, expires_s;
@@ -172,9 +203,10 @@ typedef struct lk_login {
     lk_view user, name, realm, roles, scope;
     lk_view device, agent, address;
     bool remember;
+    bool renews; /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
 } lk_login;
 
-#define LK_ISSUED_MAX 4096
+#define LK_ISSUED_MAX (LK_SEALED_MAX + 1)
 /* What a login hands out. Wipe with lk_issued_wipe once sent. */
 typedef struct lk_issued {
     lk_kind kind;
@@ -182,16 +214,18 @@ typedef struct lk_issued {
     size_t len;
     lk_session_key key;
     uint32_t generation;
+    uint32_t flags; /* LK_SESSION_*: a cookie of a remembered login outlives the browser */
     int64_t created_s, issued_s, ends_s, expires_s;
 } lk_issued;
 void lk_issued_wipe(lk_issued *issued);
 
 /* Log in: a session is made (behind every kind: a token's is found by its sid, its id is never given out) and
- * replaces PRIOR, the session the request came with, if there is one: an anonymous one's fields move over,
+ * replaces PRIOR, the session that was PRESENTED, if there is one: an anonymous one's fields move over,
  * one of the same user too, another user's never. Blocking. LK_OK; LK_FULL; LK_FAULT: then nothing was
  * issued. */
 LK_CHECKED lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login,
-                                    const lk_identity *prior, lk_issued *out, lk_note *note);
+                                    const lk_presented *presented, const lk_identity *prior, lk_issued *out,
+                                    lk_note *note);
 
 /* A session for a visitor nobody logged in. */
 LK_CHECKED lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_view address, lk_issued *out,
@@ -200,13 +234,28 @@ LK_CHECKED lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_vie
 /* ---- the session of a request
  * ---------------------------------------------------------------------------------------- */
 
-/* Load the whole record with fields. BUF must have LK_RECORD_MAX bytes. LK_OK, LK_MISS, LK_STALE, LK_FAULT.
- */
-LK_CHECKED lk_status lk_guard_session(lk_guard *g, const lk_session_key *key, uint8_t *buf, lk_session *out,
-                                      lk_reason *why);
-/* Change the fields of the identity's session; see lk_store_change. */
-LK_CHECKED lk_status lk_guard_change(lk_guard *g, const lk_identity *id, uint32_t if_revision,
-                                     const lk_op *ops, size_t n, uint32_t *revision, lk_note *note);
+/* The whole session of the visitor ID, with its fields, wherever it is kept: in the store, or in what was
+ * PRESENTED (the request that ID was found for). BUF must have LK_SESSION_ROOM bytes, OUT views into it.
+ * Blocking, unless the session came sealed. LK_OK, LK_MISS, LK_STALE, LK_FAULT. */
+#define LK_SESSION_ROOM LK_RECORD_MAX
+LK_CHECKED lk_status lk_guard_session(lk_guard *g, const lk_presented *presented, const lk_identity *id,
+                                      uint8_t *buf, lk_session *out, lk_reason *why);
+/* The record that a store keeps under KEY, somebody's. Same answers. */
+LK_CHECKED lk_status lk_guard_record(lk_guard *g, const lk_session_key *key, uint8_t *buf, lk_session *out,
+                                     lk_reason *why);
+/* Change the fields of that session; see lk_store_change. AGAIN->len > 0 afterwards: the session is in the
+ * credential, which has to be handed to the visitor anew; wipe it with lk_issued_wipe in any case. */
+LK_CHECKED lk_status lk_guard_change(lk_guard *g, const lk_presented *presented, const lk_identity *id,
+                                     uint32_t if_revision, const lk_op *ops, size_t n, uint32_t *revision,
+                                     lk_issued *again, lk_note *note);
+
+/* Hand the visitor his credential anew, as ID->reissue asks: sealed with the time of this use, a token with
+ * a new life, or the credential of this way in place of another's. What he has stays good for the grace
+ * time at least, so an answer that is lost costs nothing. LK_REISSUE_HERE does no I/O; LK_REISSUE_STORE
+ * blocks. LK_OK; LK_MISS when there is nothing to hand out (he keeps what he has); LK_STALE when it ended
+ * meanwhile; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_reissue(lk_guard *g, const lk_presented *presented, const lk_identity *id,
+                                      lk_issued *out);
 
 /* ---- revoke
  * ---------------------------------------------------------------------------------------------------------
@@ -214,10 +263,15 @@ LK_CHECKED lk_status lk_guard_change(lk_guard *g, const lk_identity *id, uint32_
 
 /* End one session on the spot: destroyed with a fence, and a cut-off for the tokens that name it. */
 LK_CHECKED lk_status lk_guard_end(lk_guard *g, lk_view realm, const lk_session_key *key, lk_reason reason);
+/* End the session of the visitor ID, and what is left of the one it came after. */
+LK_CHECKED lk_status lk_guard_end_of(lk_guard *g, const lk_identity *id, lk_reason reason);
 /* End the user's sessions but EXCEPT (NULL: all of them; then also one cut-off at level user, which reaches
  * every token). *ended counts. */
 LK_CHECKED lk_status lk_guard_end_user(lk_guard *g, lk_view realm, lk_view user, const lk_session_key *except,
                                        lk_reason reason, uint32_t *ended);
+/* May sessions of this gateway be sealed in cookies, of which no store has a list? Then all of a user's end
+ * by one cut-off, and the one that is to stay has to be issued anew after it. */
+bool lk_guard_seals(const lk_guard *g);
 /* Append a cut-off at any level: everything issued until now. Holds on this node when the call returns. */
 LK_CHECKED lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view key,
                                      lk_reason reason, lk_cutoff *out, lk_note *note);

@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 #define LK_BODY_MAX 16384 /* bytes of a request body; more is 413 */
-#define LK_RESPONSE_HEADERS_MAX 16
+#define LK_RESPONSE_HEADERS_MAX 20
 
 typedef struct lk_service lk_service;
 
@@ -66,10 +66,15 @@ bool lk_service_is_slow(const lk_service *s, lk_view method, lk_view path);
 void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res);
 void lk_response_free(lk_service *s, lk_response *res);
 
-/* The Set-Cookie value that carries ISSUED, or (ISSUED == NULL) removes the cookie. Gives LK_OK; LK_REFUSED
- * for a name, value or attribute outside the grammar; LK_FULL when name and value pass 4096 bytes, which
- * browsers drop in silence, or OUT has no room. Source: RFC 6265bis section 4.1. */
-LK_CHECKED lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, bool remember,
+/* How many cookies carry ISSUED: 1, or up to LK_SEALED_PIECES for a sealed session; 0 for NULL. */
+size_t lk_cookie_pieces(const lk_issued *issued);
+/* The Set-Cookie value of piece number PIECE (0 is the cookie itself, 1 is NAME.1 ...) of ISSUED; where
+ * ISSUED has no such piece, or is NULL, the removal of that cookie. Kept beyond the end of the browser for a
+ * login that said "remember". Gives LK_OK; LK_REFUSED for a name, value or attribute outside the grammar;
+ * LK_FULL when name and value pass 4096 bytes, which browsers drop in silence, or OUT has no room
+ * (LK_SET_COOKIE_MAX is enough). Source: RFC 6265bis section 4.1, docs/formats/cookie.md */
+#define LK_SET_COOKIE_MAX 5632
+LK_CHECKED lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, size_t piece,
                                      int64_t now_s, lk_buf *out);
 
 /* Does an unsafe request that came with a cookie come from our own pages? Fetch metadata, then Origin, then

@@ -29,7 +29,11 @@ typedef struct lk_settings {
     char accounts[LK_URL_MAX];     /* latchkey_accounts URL */
     char store[LK_URL_MAX];        /* latchkey_store URL */
     char replica[LK_URL_MAX];      /* latchkey_replica URL: the copy near this node; empty = none */
-    char share[16];                /* latchkey_share WAY: what the store is meant to be; empty = whatever it is */
+    char share[16];                /* latchkey_share WAY: one of the six ways; empty = whatever the store is */
+    /* latchkey_move to=WAY|from=WAY [store=URL] [replica=URL]: the other side of a move that is under way */
+    char move_to[16], move_from[16];
+    char move_store[LK_URL_MAX]; /* empty: the same store as now */
+    char move_replica[LK_URL_MAX];
     int64_t near_life_s;           /* latchkey_near [life=1m]: copies of remote sessions; 0 = none are kept */
     char memory_path[LK_PATH_MAX]; /* latchkey_memory PATH|anonymous [size=64m] */
     uint64_t memory_size;

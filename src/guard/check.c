@@ -32,14 +32,28 @@ static lk_status find_in_headers(const lk_presented *p, lk_view *value)
     return b == LK_OK ? b : o;
 }
 
+/* The cookie, which may be in pieces: ROOM is where they are put together. */
+static lk_status find_in_cookies(const lk_guard *g, const lk_presented *p, lk_buf *room, lk_view *value,
+                                 unsigned *pieces)
+{
+    unsigned used = 0, stale = 0;
+    lk_status status = lk_cookie_find_pieces(
+        p->cookies, p->cookies_n, lk_view_of(g->parts.settings->cookie_name), room, value, &used, &stale);
+    *pieces = stale | (used > 1 ? (1u << used) - 2 : 0);
+    if (p->sealed.len > 0) {
+        *value = p->sealed;
+        return LK_OK;
+    }
+    return status == LK_FULL ? LK_REFUSED : status;
+}
+
 /* The one candidate of the request. LK_MISS: none; LK_REFUSED with *why: something that cannot be told apart
  * or rides where this location does not take it. */
-static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsigned carriers, candidate *out,
-                                lk_reason *why)
+static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsigned carriers, lk_buf *room,
+                                candidate *out, unsigned *pieces, lk_reason *why)
 {
     lk_view cookie = {0}, header = {0};
-    lk_status c =
-        lk_cookie_find(p->cookies, p->cookies_n, lk_view_of(g->parts.settings->cookie_name), &cookie);
+    lk_status c = find_in_cookies(g, p, room, &cookie, pieces);
     lk_status h = find_in_headers(p, &header);
     bool elsewhere = (c == LK_OK && cookie.len > 0 && !is_allowed(carriers, LK_CARRIER_COOKIE)) ||
                      (h == LK_OK && !is_allowed(carriers, LK_CARRIER_HEADER));
@@ -57,6 +71,16 @@ static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsign
         return LK_OK;
     *why = elsewhere ? LK_REASON_WRONG_CARRIER : LK_REASON_NO_CREDENTIAL;
     return elsewhere ? LK_REFUSED : LK_MISS;
+}
+
+lk_status lk__presented_find(const lk_guard *g, const lk_presented *presented, lk_buf *room, lk_view *text)
+{
+    candidate c;
+    unsigned pieces;
+    lk_reason why;
+    lk_status status = find_candidate(g, presented, 0, room, &c, &pieces, &why);
+    *text = c.text;
+    return status;
 }
 
 /* An identity is never cut: a text that does not fit refuses the credential. */
@@ -117,9 +141,8 @@ static int64_t stale_ms(const attempt *a)
     return stale_s * 1000;
 }
 
-/* Judge a session whose record was found: proof, time, cut-offs. SEEN_S is the latest known use. */
-static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
-                               int64_t seen_s, int64_t now_s, lk_reason *why)
+/* Is S, last used at SEEN_S, alive, and not cut off? */
+static lk_status judge_life(lk_guard *g, lk_session *s, int64_t seen_s, int64_t now_s, lk_reason *why)
 {
     lk_subject subject = {.realm = s->realm,
                           .roles = s->roles,
@@ -127,16 +150,24 @@ static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[L
                           .device = s->device,
                           .session = &s->key,
                           .issued_ms = s->issued_s * 1000 + s->issued_ms};
-    *why = LK_REASON_EXPIRED;
-    if ((s->flags & LK_SESSION_TOKEN) != 0 || !lk_secret_equal(lk_view_make(s->proof, LK_SESSION_PROOF_LEN),
-                                                               lk_view_make(proof, LK_SESSION_PROOF_LEN)))
-        return LK_REFUSED;
     int64_t recorded_s = s->seen_s;
     s->seen_s = seen_s;
     lk_status status = lk_session_alive(s, now_s, why);
     if (status == LK_OK)
         status = lk__cutoffs_check(g, &subject, why);
     s->seen_s = recorded_s;
+    return status;
+}
+
+/* Judge a session whose record was found: proof, time, cut-offs. SEEN_S is the latest known use. */
+static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
+                               int64_t seen_s, int64_t now_s, lk_reason *why)
+{
+    *why = LK_REASON_EXPIRED;
+    if ((s->flags & LK_SESSION_TOKEN) != 0 || !lk_secret_equal(lk_view_make(s->proof, LK_SESSION_PROOF_LEN),
+                                                               lk_view_make(proof, LK_SESSION_PROOF_LEN)))
+        return LK_REFUSED;
+    lk_status status = judge_life(g, s, seen_s, now_s, why);
     if (status != LK_OK)
         return status;
     lk__seen_note(g, s, seen_s, now_s);
@@ -172,6 +203,7 @@ static lk_status admit(const lk_session *s, lk_identity *out)
     out->has_session = true;
     out->logged_in = (s->flags & LK_SESSION_ANONYMOUS) == 0 && s->user.len > 0;
     out->key = s->key;
+    out->previous = s->previous;
     out->generation = s->generation;
     out->flags = s->flags;
     out->auth_s = s->auth_s;
@@ -319,6 +351,14 @@ static lk_status prove_token(lk_guard *g, lk_view text, const lk_expect *expect,
     return status;
 }
 
+lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out)
+{
+    lk_reason why;
+    lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
+    out->kind = LK_KIND_JWT;
+    return prove_token(g, text, &expect, scratch, out, &why);
+}
+
 /* May a token be decided on the view of the cut-offs there is? LK_OK; LK_FAULT; LK_MISS with a->asks. */
 static lk_status trust_view(attempt *a)
 {
@@ -333,6 +373,33 @@ static lk_status trust_view(attempt *a)
     a->by_stale = true;
     lk_guard_count(a->g, LK_COUNT_STALE_SERVED);
     return LK_OK;
+}
+
+/* A session in the client: all there is to know of it is in TEXT, but for what was revoked since. */
+static lk_status check_sealed(attempt *a, lk_view text)
+{
+    uint8_t record[LK_SESSION_ROOM];
+    lk_session s;
+    lk_status status = lk__sealed_open(a->g, text, record, NULL, &s, &a->out->reason);
+    if (status == LK_OK)
+        status = trust_view(a);
+    if (status == LK_OK)
+        status = judge_life(a->g, &s, s.seen_s, a->now_s, &a->out->reason);
+    if (status != LK_OK)
+        return status;
+    if (a->out->carrier == LK_CARRIER_COOKIE && lk__sealed_is_due(&s, s.seen_s, a->now_s))
+        a->out->reissue = LK_REISSUE_HERE;
+    s.seen_s = a->now_s;
+    return admit(&s, a->out);
+}
+
+/* A token in a cookie is renewed past the half of its life, while the login it stands for lasts. */
+static void judge_renewal(attempt *a, const lk_claims *claims)
+{
+    int64_t ttl_s = a->g->parts.settings->jwt_ttl_s;
+    if (a->out->carrier == LK_CARRIER_COOKIE && claims->has_session &&
+        claims->session_ends_s > claims->expires_s && claims->expires_s - a->now_s < ttl_s - ttl_s / 2)
+        a->out->reissue = LK_REISSUE_HERE;
 }
 
 static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
@@ -363,6 +430,7 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     if (claims.user.len == 0 ||
         !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope))
         return LK_REFUSED;
+    judge_renewal(a, &claims);
     out->has_session = claims.has_session;
     out->logged_in = true;
     out->generation = claims.generation;
@@ -422,7 +490,8 @@ static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
         return check_token(a, kind, text);
-    case LK_KIND_SEALED: /* no cookie is given out yet that holds one */
+    case LK_KIND_SEALED:
+        return check_sealed(a, text);
     case LK_KIND_COUNT:
         break;
     }
@@ -434,7 +503,10 @@ static lk_status identify(attempt *a)
 {
     lk_identity *out = a->out;
     candidate c;
-    lk_status status = find_candidate(a->g, a->presented, a->rule->carriers, &c, &out->reason);
+    uint8_t joined[LK_SEALED_MAX];
+    lk_buf room = lk_buf_over(joined, sizeof(joined));
+    lk_status status =
+        find_candidate(a->g, a->presented, a->rule->carriers, &room, &c, &out->pieces, &out->reason);
     if (status != LK_OK)
         return status;
     out->carrier = c.carrier;
@@ -446,6 +518,8 @@ static lk_status identify(attempt *a)
     }
     if (status == LK_OK)
         status = check_kind(a, out->kind, c.text);
+    if (status == LK_OK && (out->flags & LK_SESSION_ENDING) == 0 && lk__converts(a->g, out))
+        out->reissue = LK_REISSUE_STORE;
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
     return status;

@@ -45,6 +45,7 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
         return LK_FAULT;
     }
     g->parts = parts;
+    lk__share_read(g);
     g->store_is_remote = lk_store_where(parts.store) == LK_STORE_REMOTE;
     g->store_is_table = !g->store_is_remote && !lk_store_is_durable(parts.store);
     if (g->store_is_remote && lk__clock_base(parts.env) == parts.env) {

@@ -19,6 +19,9 @@ struct lk_guard {
     lk_cluster_clock clock; /* behind parts.env when the caller brought a plain clock to a remote store */
     bool store_is_table;    /* the sessions live in the table itself: last-seen needs no second entry */
     bool store_is_remote;   /* look-ups must not be made on an event loop; near copies are kept */
+    lk_kind hands_out;      /* what a browser's login is given under latchkey_share */
+    unsigned takes_over;    /* kinds, 1 << lk_kind, that are turned into that one when seen (latchkey_move) */
+    bool knows_by_client;   /* sessions may be in the client: ending one takes a cut-off */
     pthread_mutex_t touch_lock;
     lk_touch touches[LK_TOUCH_QUEUE_MAX];
     size_t touches_n;
@@ -141,6 +144,45 @@ int64_t lk__seen_s(lk_guard *g, const lk_session *s);
 LK_CHECKED lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch,
                                       lk_claims *out);
 void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims);
+
+/* check.c: the one credential that was PRESENTED in any carrier; ROOM holds LK_SEALED_MAX bytes. LK_OK;
+ * LK_MISS; LK_REFUSED. */
+LK_CHECKED lk_status lk__presented_find(const lk_guard *g, const lk_presented *presented, lk_buf *room,
+                                        lk_view *text);
+
+/* check.c: the claims of the JWT in TEXT, if it is good now. As lk_jwt_check. */
+LK_CHECKED lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
+
+/* ---- sealed.c: sessions in the client ---- */
+/* Open TEXT into BUF (LK_SESSION_ROOM). As lk_sealed_open. */
+LK_CHECKED lk_status lk__sealed_open(lk_guard *g, lk_view text, uint8_t *buf, char *id, lk_session *out,
+                                     lk_reason *why);
+/* Seal S into OUT. As lk_sealed_make. */
+LK_CHECKED lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LEN + 1], const lk_session *s,
+                                     lk_issued *out, lk_note *note);
+/* Is a box whose last use is SEEN_S to be handed out anew? */
+bool lk__sealed_is_due(const lk_session *s, int64_t seen_s, int64_t now_s);
+/* As lk_guard_session and lk_guard_change, for a visitor who presented a sealed session. ID may be NULL. */
+LK_CHECKED lk_status lk__sealed_session(lk_guard *g, const lk_presented *presented, uint8_t *buf, char *id,
+                                        lk_session *out, lk_reason *why);
+LK_CHECKED lk_status lk__sealed_change(lk_guard *g, const lk_presented *presented, uint32_t if_revision,
+                                       const lk_op *ops, size_t n, uint32_t *revision, lk_issued *again,
+                                       lk_note *note);
+
+/* ---- issue.c ---- */
+void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out);
+/* CLAIMS once more, with a new life and a new name. */
+LK_CHECKED lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out);
+/* A token for S into OUT; RENEWS: one that the gateway renews until the session is over. */
+LK_CHECKED lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out);
+
+/* reissue.c: is ID's credential of another way, and turned into ours? */
+bool lk__converts(const lk_guard *g, const lk_identity *id);
+
+/* share.c: latchkey_share and latchkey_move against the stores. LK_OK; LK_REFUSED with rule and cure. */
+LK_CHECKED lk_status lk__share_check(const lk_settings *s, lk_note *note);
+/* What they mean for the credentials of G. */
+void lk__share_read(lk_guard *g);
 
 /* The key of a session as a key of the table. */
 void lk__table_key_of(const lk_session_key *key, uint8_t out[LK_TABLE_KEY_LEN]);

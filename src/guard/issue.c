@@ -54,8 +54,15 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
         s->flags = LK_SESSION_TOKEN;
-        s->expires_s = now_s + min_s(kind == LK_KIND_JWT ? settings->jwt_ttl_s : settings->token_ttl_s,
-                                     settings->absolute_s);
+        /* Whoever checks a token looks at no record, so that nobody notes its use there: a token that is
+         * renewed goes by its own time of issue (reissue.c). */
+        if (login->renews && login->remember)
+            s->flags |= LK_SESSION_REMEMBER;
+        if (login->renews)
+            s->expires_s = now_s + (login->remember ? settings->remember_s : settings->absolute_s);
+        else
+            s->expires_s = now_s + min_s(kind == LK_KIND_JWT ? settings->jwt_ttl_s : settings->token_ttl_s,
+                                         settings->absolute_s);
         break;
     case LK_KIND_SESSION_ID:
     case LK_KIND_SEALED:
@@ -67,7 +74,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     }
 }
 
-static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
+static lk_claims claims_of(const lk_session *s, lk_kind kind)
 {
     return (lk_claims){.kind = kind,
                        .user = s->user,
@@ -76,7 +83,6 @@ static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
                        .roles = s->roles,
                        .scope = s->scope,
                        .device = s->device,
-                       .id = id,
                        .has_session = true,
                        .session = s->key,
                        .generation = s->generation,
@@ -86,7 +92,15 @@ static lk_claims claims_of(const lk_session *s, lk_kind kind, lk_view id)
                        .expires_s = s->expires_s};
 }
 
-static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued *out)
+static int64_t token_end_s(const lk_guard *g, lk_kind kind, const lk_session *s)
+{
+    const lk_settings *settings = g->parts.settings;
+    int64_t ttl_s = kind == LK_KIND_JWT ? settings->jwt_ttl_s : settings->token_ttl_s;
+    return min_s(lk_now_s(g->parts.env) + ttl_s, s->expires_s);
+}
+
+/* Sign CLAIMS, under a fresh name (jti). */
+static lk_status sign(lk_guard *g, lk_claims *claims, lk_issued *out)
 {
     uint8_t random[12];
     char id[LK_BASE64URL_LEN(12)];
@@ -95,14 +109,46 @@ static lk_status mint(lk_guard *g, lk_kind kind, const lk_session *s, lk_issued 
     if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK)
         return LK_FAULT;
     lk_base64url_encode(lk_view_make(random, sizeof(random)), &id_buf);
-    lk_claims claims = claims_of(s, kind, lk_buf_view(&id_buf));
-    claims.issuer = lk_view_of(g->parts.settings->jwt_issuer);
-    claims.audience = lk_view_of(g->parts.settings->jwt_audience);
-    lk_status status = kind == LK_KIND_JWT ? lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg, &claims,
-                                                         LK_JWT_TYPE, &text)
-                                           : lk_token_mint(g->parts.ring, &claims, &text);
+    claims->id = lk_buf_view(&id_buf);
+    claims->issuer = lk_view_of(g->parts.settings->jwt_issuer);
+    claims->audience = lk_view_of(g->parts.settings->jwt_audience);
+    lk_status status = claims->kind == LK_KIND_JWT ? lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg,
+                                                                 claims, LK_JWT_TYPE, &text)
+                                                   : lk_token_mint(g->parts.ring, claims, &text);
+    claims->id = (lk_view){0};
     out->len = text.len;
     out->text[text.len] = '\0';
+    return status;
+}
+
+lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out)
+{
+    lk_claims next = *claims;
+    next.expires_s = min_s(lk_now_s(g->parts.env) + g->parts.settings->jwt_ttl_s, claims->session_ends_s);
+    lk_status status = sign(g, &next, out);
+    out->kind = LK_KIND_JWT;
+    out->key = claims->session;
+    out->generation = claims->generation;
+    /* The cookie stays with the browser as long as the login was meant to. */
+    out->flags = claims->session_ends_s - claims->auth_s > g->parts.settings->absolute_s
+                     ? LK_SESSION_TOKEN | LK_SESSION_REMEMBER
+                     : LK_SESSION_TOKEN;
+    out->created_s = out->issued_s = claims->issued_s;
+    out->expires_s = out->ends_s = claims->session_ends_s;
+    return status;
+}
+
+lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out)
+{
+    lk_claims claims = claims_of(s, kind);
+    claims.expires_s = token_end_s(g, kind, s);
+    /* The time of issue stays that of the login: a renewal that races with a revocation does not get past it.
+     */
+    if (renews)
+        claims.session_ends_s = s->expires_s;
+    lk_status status = sign(g, &claims, out);
+    if (status == LK_OK)
+        lk__issued_fill(kind, s, out);
     return status;
 }
 
@@ -137,15 +183,42 @@ static prior_fate fate_of(const lk_login *login, lk_kind kind, const lk_identity
                           const lk_session *record)
 {
     bool is_anonymous = (record->flags & LK_SESSION_ANONYMOUS) != 0;
-    if ((record->flags & (LK_SESSION_ENDING | LK_SESSION_TOKEN)) != 0 || prior->kind != LK_KIND_SESSION_ID)
+    if ((record->flags & (LK_SESSION_ENDING | LK_SESSION_TOKEN)) != 0 ||
+        (prior->kind != LK_KIND_SESSION_ID && prior->kind != LK_KIND_SEALED))
         return PRIOR_NONE;
     if (is_anonymous)
         return PRIOR_REPLACE;
     /* A program that asks for a token with a browser's session at hand does not log the browser out. */
-    if (kind != LK_KIND_SESSION_ID)
+    if (kind != LK_KIND_SESSION_ID && kind != LK_KIND_SEALED && !login->renews)
         return PRIOR_NONE;
     bool same = lk_view_equal(record->user, login->user) && lk_view_equal(record->realm, login->realm);
     return same ? PRIOR_REPLACE : PRIOR_END;
+}
+
+/* What S takes over of the session it comes after. */
+static void come_after(lk_session *s, const lk_session *prior, prior_fate fate)
+{
+    if (fate == PRIOR_REPLACE) {
+        s->created_s = prior->created_s;
+        s->previous = prior->key;
+    }
+    if (fate != PRIOR_NONE)
+        s->generation = prior->generation + 1;
+}
+
+/* One of the two is sealed, so that the store cannot put one in the place of the other. What a visitor nobody
+ * knew held opens nothing, and his own older session goes with the new one (`previous`); another user's ends
+ * here. */
+static lk_status remember_beside(lk_guard *g, lk_kind kind, const lk_session *s, const lk_session *prior,
+                                 prior_fate fate)
+{
+    lk_limit limit = {g->parts.settings->per_user, lk_now_s(g->parts.env) + g->parts.settings->fence_s};
+    lk_status status = LK_OK;
+    if (fate == PRIOR_END)
+        status = lk_guard_end(g, prior->realm, &prior->key, LK_REASON_REPLACED);
+    if (status == LK_OK && kind != LK_KIND_SEALED)
+        status = lk_store_create(g->parts.store, s, limit, NULL);
+    return status == LK_REFUSED ? LK_FAULT : status;
 }
 
 static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate)
@@ -154,12 +227,7 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
     int64_t now_s = lk_now_s(g->parts.env), fence_s = now_s + settings->fence_s;
     lk_limit limit = {settings->per_user, fence_s};
     lk_status status = LK_MISS;
-    if (fate == PRIOR_REPLACE) {
-        s->created_s = prior->created_s;
-        s->previous = prior->key;
-    }
     if (fate != PRIOR_NONE) {
-        s->generation = prior->generation + 1;
         int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;
         status = lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, limit);
     }
@@ -178,19 +246,21 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
                                 : status; /* refused: a fresh random key that exists; try again later */
 }
 
-static lk_status load_prior(lk_guard *g, const lk_identity *prior, uint8_t *buf, lk_session *out)
+static lk_status load_prior(lk_guard *g, const lk_presented *presented, const lk_identity *prior,
+                            uint8_t *buf, lk_session *out)
 {
     lk_reason why;
     if (prior == NULL || !prior->has_session)
         return LK_MISS;
-    return lk_guard_session(g, &prior->key, buf, out, &why);
+    return lk_guard_session(g, presented, prior, buf, out, &why);
 }
 
-static void fill_issued(lk_kind kind, const lk_session *s, lk_issued *out)
+void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out)
 {
     out->kind = kind;
     out->key = s->key;
     out->generation = s->generation;
+    out->flags = s->flags;
     out->created_s = s->created_s;
     out->issued_s = s->issued_s;
     out->expires_s = s->expires_s;
@@ -200,50 +270,71 @@ static void fill_issued(lk_kind kind, const lk_session *s, lk_issued *out)
 /* Room for the fields of the prior session, twice: its record and what moves. Not on the stack of a worker's
  * thread. */
 typedef struct issue_memory {
-    uint8_t record[LK_RECORD_MAX];
+    uint8_t record[LK_SESSION_ROOM];
     uint8_t fields[LK_FIELDS_BYTES_MAX];
 } issue_memory;
 
-lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const lk_identity *prior,
-                         lk_issued *out, lk_note *note)
+static lk_status carry_over(lk_guard *g, const lk_session *before, issue_memory *memory, lk_session *s)
+{
+    lk_buf fields = lk_buf_over(memory->fields, sizeof(memory->fields));
+    lk_status status = carry_fields(g, before, &fields);
+    if (status == LK_OK)
+        s->fields = lk_buf_view(&fields);
+    return status;
+}
+
+/* The credential itself. What a token or a box says is final with it, so it comes last before the store. */
+static lk_status make(lk_guard *g, lk_kind kind, const char *id, const lk_login *login, const lk_session *s,
+                      lk_issued *out, lk_note *note)
+{
+    switch (kind) {
+    case LK_KIND_SESSION_ID:
+        memcpy(out->text, id, LK_SESSION_ID_LEN + 1);
+        out->len = LK_SESSION_ID_LEN;
+        return LK_OK;
+    case LK_KIND_SEALED:
+        return lk__sealed_make(g, id, s, out, note);
+    case LK_KIND_TOKEN:
+    case LK_KIND_JWT:
+        return lk__mint(g, kind, s, login->renews, out);
+    case LK_KIND_COUNT:
+        break;
+    }
+    return LK_REFUSED;
+}
+
+lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const lk_presented *presented,
+                         const lk_identity *prior, lk_issued *out, lk_note *note)
 {
     char id[LK_SESSION_ID_LEN + 1] = "";
     lk_session s = {0}, before = {0};
     prior_fate fate = PRIOR_NONE;
     memset(out, 0, sizeof(*out));
-    if (kind == LK_KIND_SEALED) {
-        lk_note_set(note, "sealed sessions are not given out yet");
-        return LK_REFUSED;
-    }
     issue_memory *memory = lk_alloc(g->parts.env, sizeof(*memory));
     lk_status status = memory != NULL ? LK_OK : LK_FAULT;
     if (status != LK_OK)
         goto out;
     describe(g, kind, login, &s);
-    status = load_prior(g, prior, memory->record, &before);
+    status = load_prior(g, presented, prior, memory->record, &before);
     if (status == LK_FAULT)
         goto out;
     if (status == LK_OK)
         fate = fate_of(login, kind, prior, &before);
-    if (fate == PRIOR_REPLACE) {
-        lk_buf fields = lk_buf_over(memory->fields, sizeof(memory->fields));
-        status = carry_fields(g, &before, &fields);
-        if (status != LK_OK)
-            goto out;
-        s.fields = lk_buf_view(&fields);
-    }
-    status = lk_session_id_new(g->parts.env, g->parts.ring, id, &s.key, s.proof);
-    if (status == LK_OK && kind == LK_KIND_SESSION_ID) {
-        memcpy(out->text, id, sizeof(id));
-        out->len = LK_SESSION_ID_LEN;
-    }
-    /* Signed before it is remembered: what fails leaves nothing behind. */
-    if (status == LK_OK && kind != LK_KIND_SESSION_ID)
-        status = mint(g, kind, &s, out);
+    status = fate == PRIOR_REPLACE ? carry_over(g, &before, memory, &s) : LK_OK;
     if (status == LK_OK)
+        status = lk_session_id_new(g->parts.env, g->parts.ring, id, &s.key, s.proof);
+    come_after(&s, &before, fate);
+    /* Signed before it is remembered: what fails leaves nothing behind. */
+    if (status == LK_OK)
+        status = make(g, kind, id, login, &s, out, note);
+    if (status == LK_OK && (kind == LK_KIND_SEALED || (prior != NULL && prior->kind == LK_KIND_SEALED)))
+        status = remember_beside(g, kind, &s, &before, fate);
+    else if (status == LK_OK)
         status = remember(g, &s, &before, fate);
     if (status == LK_OK)
-        fill_issued(kind, &s, out);
+        lk__issued_fill(kind, &s, out);
+    if (login->remember)
+        out->flags |= LK_SESSION_REMEMBER;
 out:
     if (status != LK_OK) {
         lk_note_set(note, status == LK_FULL ? "there is no room for another session"
@@ -259,21 +350,25 @@ lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_view address, 
 {
     lk_session s = {0};
     lk_login nobody = {.realm = lk_view_of(g->parts.settings->realm), .agent = agent, .address = address};
+    lk_kind kind = g->hands_out == LK_KIND_SEALED ? LK_KIND_SEALED : LK_KIND_SESSION_ID;
+    char id[LK_SESSION_ID_LEN + 1] = "";
     memset(out, 0, sizeof(*out));
-    describe(g, LK_KIND_SESSION_ID, &nobody, &s);
+    describe(g, kind, &nobody, &s);
     s.flags = LK_SESSION_ANONYMOUS;
     s.auth_s = 0;
     s.idle_s = 0;
     s.expires_s = s.created_s + g->parts.settings->anonymous_s;
-    lk_status status = lk_session_id_new(g->parts.env, g->parts.ring, out->text, &s.key, s.proof);
+    lk_status status = lk_session_id_new(g->parts.env, g->parts.ring, id, &s.key, s.proof);
     if (status == LK_OK)
+        status = make(g, kind, id, &nobody, &s, out, note);
+    if (status == LK_OK && kind != LK_KIND_SEALED)
         status = lk_store_create(g->parts.store, &s, (lk_limit){0}, NULL);
+    lk_wipe(id, sizeof(id));
     if (status != LK_OK) {
         lk_note_set(note, "the session could not be written to the store");
         lk_issued_wipe(out);
         return status == LK_FULL ? LK_FULL : LK_FAULT;
     }
-    out->len = LK_SESSION_ID_LEN;
-    fill_issued(LK_KIND_SESSION_ID, &s, out);
+    lk__issued_fill(kind, &s, out);
     return LK_OK;
 }

@@ -32,41 +32,68 @@ lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view ke
     return LK_OK;
 }
 
-/* Could a token name this session? Then the fence in the store does not reach it, and a cut-off must. When
- * the record is gone nobody knows, so it is done as well. */
-static lk_status may_have_tokens(lk_guard *g, const lk_session_key *key, bool *out)
+static bool is_named(const lk_session_key *key)
+{
+    for (size_t i = 0; i < LK_SESSION_KEY_LEN; i++)
+        if (key->bytes[i] != 0)
+            return true;
+    return false;
+}
+
+/* Could a token name this session, or is it in the client? Then the fence in the store does not reach it, and
+ * a cut-off must. When the record is gone nobody knows, so it is done as well. PREVIOUS receives the session
+ * it came after, which may be held by the client as well; all zero when there is none. */
+static lk_status may_be_with_client(lk_guard *g, const lk_session_key *key, bool *out,
+                                    lk_session_key *previous)
 {
     uint8_t record[LK_HEAD_MAX];
     lk_load load = {.key = *key, .head_only = true, .buf = record, .cap = sizeof(record)};
     if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK || load.status == LK_FAULT)
         return LK_FAULT;
-    *out = load.status != LK_OK || (load.session.flags & LK_SESSION_TOKEN) != 0;
+    *out = g->knows_by_client || load.status != LK_OK || (load.session.flags & LK_SESSION_TOKEN) != 0;
+    if (load.status == LK_OK && g->knows_by_client)
+        *previous = load.session.previous;
     /* Issued by a node whose clock is ahead of ours: the cut-off must be later still. */
     if (load.status == LK_OK)
         lk__cutoff_time_after(g, load.session.issued_s * 1000 + load.session.issued_ms);
     return LK_OK;
 }
 
+static lk_status cut_off_session(lk_guard *g, lk_view realm, const lk_session_key *key, lk_reason reason)
+{
+    char public_id[LK_PUBLIC_ID_LEN + 1];
+    lk_public_id_write(key, public_id);
+    return lk_guard_cutoff(g, LK_LEVEL_SESSION, realm, lk_view_make(public_id, LK_PUBLIC_ID_LEN), reason,
+                           NULL, NULL);
+}
+
 lk_status lk_guard_end(lk_guard *g, lk_view realm, const lk_session_key *key, lk_reason reason)
 {
-    bool tokens = true;
-    char public_id[LK_PUBLIC_ID_LEN + 1];
-    lk_status status = may_have_tokens(g, key, &tokens);
+    bool with_client = true;
+    lk_session_key previous = {{0}};
+    lk_status status = may_be_with_client(g, key, &with_client, &previous);
+    if (status == LK_OK && with_client)
+        status = cut_off_session(g, realm, key, reason);
+    if (status == LK_OK && is_named(&previous))
+        status = cut_off_session(g, realm, &previous, reason);
     if (status != LK_OK)
         return status;
-    if (tokens) {
-        lk_public_id_write(key, public_id);
-        status = lk_guard_cutoff(g, LK_LEVEL_SESSION, realm, lk_view_make(public_id, LK_PUBLIC_ID_LEN),
-                                 reason, NULL, NULL);
-        if (status != LK_OK)
-            return status;
-    }
     status =
         lk_store_destroy(g->parts.store, key, reason, lk_now_s(g->parts.env) + g->parts.settings->fence_s);
     if (status == LK_OK)
         lk__near_ended(g, key, reason);
     if (status == LK_OK)
         lk__view_hear(g); /* the session it had replaced ended with it */
+    return status;
+}
+
+lk_status lk_guard_end_of(lk_guard *g, const lk_identity *id, lk_reason reason)
+{
+    lk_view realm = lk_view_of(id->realm);
+    lk_status status = lk_guard_end(g, realm, &id->key, reason);
+    /* What it came after may still be with the client: of that the store knows nothing. */
+    if (status == LK_OK && id->kind == LK_KIND_SEALED && is_named(&id->previous))
+        status = cut_off_session(g, realm, &id->previous, reason);
     return status;
 }
 

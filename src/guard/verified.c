@@ -18,7 +18,7 @@
 enum { TEXTS = 11, VALUE_MAX = 2048, CHECK_LEN = LK_MAC_LEN - LK_TABLE_KEY_LEN };
 
 typedef struct fixed {
-    int64_t issued_s, issued_ms, not_before_s, expires_s, auth_s;
+    int64_t issued_s, issued_ms, not_before_s, expires_s, auth_s, session_ends_s;
     uint32_t generation;
     uint32_t has_session;
     lk_session_key session;
@@ -64,6 +64,7 @@ lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scr
                        .not_before_s = f.not_before_s,
                        .expires_s = f.expires_s,
                        .auth_s = f.auth_s,
+                       .session_ends_s = f.session_ends_s,
                        .generation = f.generation,
                        .has_session = f.has_session != 0,
                        .session = f.session};
@@ -92,6 +93,7 @@ void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims)
     f.not_before_s = claims->not_before_s;
     f.expires_s = claims->expires_s;
     f.auth_s = claims->auth_s;
+    f.session_ends_s = claims->session_ends_s;
     f.generation = claims->generation;
     f.has_session = claims->has_session ? 1 : 0;
     f.session = claims->session;

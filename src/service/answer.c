@@ -59,13 +59,31 @@ bool lk__answer_cookie(lk__call *c, const lk__cookie *cookie)
     return true;
 }
 
-lk_status lk__answer_session_cookie(lk__call *c, const lk_issued *issued, bool remember)
+lk_status lk__answer_session_cookie(lk__call *c, const lk_issued *issued)
 {
-    lk_buf value = lk__arena_buf(c->arena, 1024 + (issued == NULL ? 0 : issued->len));
-    lk_status status = lk_cookie_write(c->s->settings, issued, remember, c->now_ms / 1000, &value);
-    if (status == LK_OK)
-        put_cookie(c, lk_view_of(c->s->settings->cookie_name), lk_buf_view(&value));
+    lk_status status = LK_OK;
+    size_t pieces = lk_cookie_pieces(issued);
+    for (size_t i = 0; i < LK_SEALED_PIECES && status == LK_OK; i++) {
+        /* A piece that nobody needs any more is removed, if it is there. */
+        if (i > 0 && i >= pieces && (c->id->pieces & 1u << i) == 0)
+            continue;
+        lk_buf value = lk__arena_buf(c->arena, LK_SET_COOKIE_MAX);
+        status = lk_cookie_write(c->s->settings, issued, i, c->now_ms / 1000, &value);
+        if (status == LK_OK)
+            put_cookie(c, lk_view_part(lk_buf_view(&value), 0, lk_view_find(lk_buf_view(&value), '=')),
+                       lk_buf_view(&value));
+    }
     return status;
+}
+
+lk_status lk__answer_again(lk__call *c, const lk_issued *issued)
+{
+    if (issued->kind == LK_KIND_SEALED) {
+        c->presented.sealed = lk__arena_copy(c->arena, lk_view_make(issued->text, issued->len));
+        if (c->presented.sealed.len != issued->len)
+            return LK_FAULT;
+    }
+    return lk__answer_session_cookie(c, issued);
 }
 
 void lk__answer(lk__call *c, int status, const char *content_type, const lk_buf *body)
@@ -204,11 +222,22 @@ static void add_vary(lk__call *c)
     lk__answer_header(c, "Vary", vary);
 }
 
+/* The visitor goes on with what he has if there is nothing else to be had. */
+static void hand_out_again(lk__call *c)
+{
+    lk_issued issued;
+    if (lk_guard_reissue(c->s->guard, &c->presented, c->id, &issued) == LK_OK)
+        (void)!lk__answer_session_cookie(c, &issued);
+    lk_issued_wipe(&issued);
+}
+
 void lk__answer_finish(lk__call *c)
 {
     lk_view name = lk_view_of(c->s->settings->cookie_name);
-    if (c->id->drop_cookie && cookie_header(c, name) == NULL &&
-        lk__answer_session_cookie(c, NULL, false) != LK_OK)
+    if (c->id->reissue != LK_REISSUE_NO && !c->unavailable && !c->id->drop_cookie && c->arena != NULL &&
+        cookie_header(c, name) == NULL)
+        hand_out_again(c);
+    if (c->id->drop_cookie && cookie_header(c, name) == NULL && lk__answer_session_cookie(c, NULL) != LK_OK)
         lk__answer_unavailable(c);
     if (!has_header(c, "Cache-Control")) {
         lk__answer_header(c, "Cache-Control", LK_VIEW("no-store"));

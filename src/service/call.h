@@ -59,6 +59,7 @@ struct lk__call {
     lk_response *res;
     lk__arena *arena;
     const lk__route *route; /* NULL while there is none */
+    lk_presented presented; /* of req, and what was handed out since */
     lk_identity *id;        /* who asks; in the response */
     lk_view param;          /* what stood for {} in the path */
     lk__form query;
@@ -106,7 +107,10 @@ void lk__answer_header(lk__call *c, const char *name, lk_view value);
 struct lk__cookie;
 bool lk__answer_cookie(lk__call *c, const struct lk__cookie *cookie);
 /* The cookie that carries ISSUED, or its removal. LK_OK; LK_REFUSED; LK_FULL. */
-LK_CHECKED lk_status lk__answer_session_cookie(lk__call *c, const lk_issued *issued, bool remember);
+LK_CHECKED lk_status lk__answer_session_cookie(lk__call *c, const lk_issued *issued);
+/* The visitor's credential changed (ISSUED->len > 0, see lk_guard_change): the rest of this call goes by the
+ * new one. Its cookie is set. */
+LK_CHECKED lk_status lk__answer_again(lk__call *c, const lk_issued *issued);
 /* Status and body; a buffer that ran full becomes a 503. BODY lives in the arena. */
 void lk__answer(lk__call *c, int status, const char *content_type, const lk_buf *body);
 void lk__answer_empty(lk__call *c, int status);
@@ -169,6 +173,9 @@ bool lk__issue_is_safe(lk__call *c);
 /* Make a session for WANT and answer: cookie or token, then JSON or the redirect to RETURN_TO. False when
  * nothing was issued: then the call is answered with the problem. */
 bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to);
+/* A new session for the one who asks, in place of his, with its fields, in a cookie. LK_OK; LK_FULL;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk__issue_again(lk__call *c);
 /* User-Agent as it is kept: visible ASCII, bounded. */
 lk_view lk__agent_kept(lk__call *c);
 void lk__json_user(lk_buf *out, lk_view id, lk_view name, lk_view roles);

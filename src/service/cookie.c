@@ -105,19 +105,40 @@ lk_status lk__cookie_add(const lk__cookie *c, int64_t now_s, lk_buf *out)
     return lk_buf_status(out);
 }
 
-lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, bool remember, int64_t now_s,
+size_t lk_cookie_pieces(const lk_issued *issued)
+{
+    if (issued == NULL)
+        return 0;
+    return issued->kind == LK_KIND_SEALED ? (issued->len + LK_SEALED_PIECE_LEN - 1) / LK_SEALED_PIECE_LEN : 1;
+}
+
+static lk_view piece_of(const lk_issued *issued, size_t piece)
+{
+    lk_view text = lk_view_make(issued->text, issued->len);
+    return issued->kind == LK_KIND_SEALED
+               ? lk_view_part(text, piece * LK_SEALED_PIECE_LEN, LK_SEALED_PIECE_LEN)
+               : text;
+}
+
+lk_status lk_cookie_write(const lk_settings *settings, const lk_issued *issued, size_t piece, int64_t now_s,
                           lk_buf *out)
 {
+    uint8_t memory[LK_COOKIE_NAME_MAX + 4];
+    lk_buf name = lk_buf_over(memory, sizeof(memory));
+    bool is_there = piece < lk_cookie_pieces(issued);
+    lk_buf_add_text(&name, settings->cookie_name);
+    if (piece > 0)
+        lk_buf_add_printf(&name, ".%zu", piece);
     lk__cookie c = {
-        .name = lk_view_of(settings->cookie_name),
+        .name = lk_buf_view(&name),
         .path = settings->cookie_path[0] != '\0' ? lk_view_of(settings->cookie_path) : LK_VIEW("/"),
         .domain = lk_view_of(settings->cookie_domain),
         .secure = settings->cookie_secure,
         .samesite = settings->cookie_samesite,
-        .ends = issued == NULL || remember,
+        .ends = !is_there || (issued->flags & LK_SESSION_REMEMBER) != 0,
     };
-    if (issued != NULL) {
-        c.value = lk_view_make(issued->text, issued->len);
+    if (is_there) {
+        c.value = piece_of(issued, piece);
         c.age_s = issued->expires_s - now_s;
     }
     return lk__cookie_add(&c, now_s, out);

@@ -74,7 +74,7 @@ static void answer_json(lk__call *c, const lk__issue *want, const lk_issued *iss
 /* The cookie of a fresh login. What cannot be carried is ended again: nobody could ever use it. */
 static bool carry_by_cookie(lk__call *c, const lk__issue *want, const lk_issued *issued)
 {
-    lk_status status = lk__answer_session_cookie(c, issued, want->remember);
+    lk_status status = lk__answer_session_cookie(c, issued);
     if (status == LK_OK)
         return true;
     if (lk_guard_end(c->s->guard, lk_view_of(want->user->realm), &issued->key, LK_REASON_REVOKED) != LK_OK ||
@@ -112,16 +112,39 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
                       .device = want->device,
                       .agent = lk__agent_kept(c),
                       .address = c->req->address,
-                      .remember = want->remember};
+                      .remember = want->remember,
+                      .renews = want->kind == LK_KIND_JWT && want->carrier == LK_CARRIER_COOKIE &&
+                                lk_way_of_settings(c->s->settings) == LK_WAY_TOKEN};
     if (lk__arena_failed(c->arena))
         return LK_FAULT;
-    lk_status status =
-        lk_guard_issue(c->s->guard, want->kind, &login, c->id->has_session ? c->id : NULL, issued, NULL);
+    lk_status status = lk_guard_issue(c->s->guard, want->kind, &login, &c->presented,
+                                      c->id->has_session ? c->id : NULL, issued, NULL);
     if (status != LK_OK || !want->recheck)
         return status;
     status = recheck(c, want->user);
     if (status != LK_OK && lk_guard_end(c->s->guard, login.realm, &issued->key, LK_REASON_REVOKED) != LK_OK)
         status = LK_FAULT;
+    return status;
+}
+
+lk_status lk__issue_again(lk__call *c)
+{
+    const lk_identity *id = c->id;
+    lk_issued issued;
+    lk_login login = {.user = lk_view_of(id->user),
+                      .name = lk_view_of(id->name),
+                      .realm = lk_view_of(id->realm),
+                      .roles = lk_view_of(id->roles),
+                      .scope = lk_view_of(id->scope),
+                      .agent = lk__agent_kept(c),
+                      .address = c->req->address,
+                      .remember = (id->flags & LK_SESSION_REMEMBER) != 0};
+    if (lk__arena_failed(c->arena))
+        return LK_FAULT;
+    lk_status status = lk_guard_issue(c->s->guard, id->kind, &login, &c->presented, id, &issued, NULL);
+    if (status == LK_OK)
+        status = lk__answer_again(c, &issued);
+    lk_issued_wipe(&issued);
     return status;
 }
 

@@ -12,25 +12,34 @@ static void broken(lk__call *c, const char *rule)
     lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk_view_of(rule));
 }
 
+/* What this site gives a browser, unless the login asks for something else. `session` is whatever a session
+ * is here: an id, or all of it sealed. */
 static bool read_kind(lk__call *c, lk_kind *kind)
 {
     lk_view word = {0};
     lk_status status = lk__body_text(c, LK_VIEW("credential"), &word);
-    *kind = LK_KIND_SESSION_ID;
-    if (status == LK_MISS || lk_view_equal(word, LK_VIEW("session")))
+    *kind = lk_way_credential(lk_way_of_settings(c->s->settings));
+    if (status == LK_MISS)
         return true;
-    if (status == LK_OK && lk_kind_of(word, kind) == LK_OK && *kind != LK_KIND_SEALED)
+    if (status == LK_OK && lk_view_equal(word, LK_VIEW("session"))) {
+        *kind = *kind == LK_KIND_SEALED ? LK_KIND_SEALED : LK_KIND_SESSION_ID;
         return true;
-    broken(c, "credential is one of session, token and jwt");
+    }
+    if (status == LK_OK && lk_kind_of(word, kind) == LK_OK)
+        return true;
+    broken(c, "credential is one of session, sealed, token and jwt");
     return false;
 }
 
-/* Unless told otherwise a session rides in a cookie, a token in a header: that is what each is for. */
+/* Unless told otherwise a session rides in a cookie, a token that was asked for in a header: that is what
+ * each is for. */
 static bool read_carrier(lk__call *c, lk_kind kind, lk_carrier *carrier)
 {
     lk_view word = {0};
+    bool asked = lk__body_text(c, LK_VIEW("credential"), &word) != LK_MISS;
     lk_status status = lk__body_text(c, LK_VIEW("carrier"), &word);
-    *carrier = kind == LK_KIND_SESSION_ID ? LK_CARRIER_COOKIE : LK_CARRIER_HEADER;
+    bool token = kind == LK_KIND_TOKEN || kind == LK_KIND_JWT;
+    *carrier = token && asked ? LK_CARRIER_HEADER : LK_CARRIER_COOKIE;
     if (status == LK_MISS)
         return true;
     if (status == LK_OK && lk_carrier_of(word, carrier) == LK_OK && *carrier != LK_CARRIER_URL)
@@ -85,7 +94,7 @@ static bool read_wish(lk__call *c, lk__issue *want)
     if (!read_device(c, &want->device))
         return false;
     if (c->page) {
-        want->kind = LK_KIND_SESSION_ID;
+        want->kind = lk_way_credential(lk_way_of_settings(c->s->settings));
         want->carrier = LK_CARRIER_COOKIE;
         return true;
     }

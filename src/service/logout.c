@@ -25,7 +25,7 @@ static lk_status end(lk__call *c)
                                  LK_REASON_REVOKED, &ended);
     if (!id->has_session)
         return LK_OK;
-    return lk_guard_end(c->s->guard, lk_view_of(id->realm), &id->key, LK_REASON_REVOKED);
+    return lk_guard_end_of(c->s->guard, id, LK_REASON_REVOKED);
 }
 
 /* Whatever cookie of our name came along is taken out of the browser. */
@@ -34,7 +34,7 @@ static lk_status drop_cookie(lk__call *c)
     lk_view value;
     lk_status status = lk_cookie_find(c->req->presented.cookies, c->req->presented.cookies_n,
                                       lk_view_of(c->s->settings->cookie_name), &value);
-    return status == LK_MISS ? LK_OK : lk__answer_session_cookie(c, NULL, false);
+    return status == LK_MISS ? LK_OK : lk__answer_session_cookie(c, NULL);
 }
 
 void lk__logout(lk__call *c)

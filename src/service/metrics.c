@@ -110,7 +110,8 @@ static void write_view(lk__call *c, lk_buf *out)
     write_seconds(out, "latchkey_view_age_seconds",
                   "How old what this node knows of revocations is; 0 with a store of its own.",
                   lk_guard_view_age_ms(c->s->guard));
-    write_seconds(out, "latchkey_clock_offset_seconds", "What the clock of the store is ahead of this node's.",
+    write_seconds(out, "latchkey_clock_offset_seconds",
+                  "What the clock of the store is ahead of this node's.",
                   lk_guard_clock_offset_ms(c->s->guard));
 }
 

@@ -67,8 +67,10 @@ static bool renew_sessions(lk__call *c, const lk_user *user)
 {
     const lk_identity *id = c->id;
     lk_session_key old = id->key;
+    /* Sessions that are sealed in cookies are reached all at once or not at all. */
+    bool spare = id->has_session && !lk_guard_seals(c->s->guard);
     lk_status status = lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user),
-                                         id->has_session ? &old : NULL, LK_REASON_REVOKED, NULL);
+                                         spare ? &old : NULL, LK_REASON_REVOKED, NULL);
     if (status != LK_OK) {
         lk__answer_reason(c, 503, LK_REASON_STORE_UNAVAILABLE,
                           LK_VIEW("The password is changed, but other sessions could not be ended. Sign out "
@@ -83,7 +85,7 @@ static bool renew_sessions(lk__call *c, const lk_user *user)
     if (!lk__issue_and_answer(c, &want, lk__path(c, "/account?notice=password_changed")))
         return false;
     /* A token's old session is not replaced by the new one, so it is ended here. */
-    if (id->kind != LK_KIND_SESSION_ID && id->has_session &&
+    if (spare && id->kind != LK_KIND_SESSION_ID &&
         lk_guard_end(c->s->guard, lk_view_of(id->realm), &old, LK_REASON_REPLACED) != LK_OK)
         lk__audit(c, "session_not_ended", LK_REASON_STORE_UNAVAILABLE, 200, (lk_view){0}, id);
     return true;

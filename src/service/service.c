@@ -71,7 +71,7 @@ static bool find_visitor(lk__call *c)
     const lk_rule anybody = {.mode = LK_MODE_OPTIONAL};
     if ((c->route->flags & LK_ROUTE_BARE) != 0)
         return true;
-    lk_guard_check(c->s->guard, &c->req->presented, &anybody, c->id);
+    lk_guard_check(c->s->guard, &c->presented, &anybody, c->id);
     if (c->id->verdict == LK_VERDICT_ALLOW)
         return true;
     lk__answer_unavailable(c);
@@ -135,6 +135,7 @@ void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res)
 {
     memset(res, 0, sizeof(*res));
     lk__call c = {.s = s, .req = req, .res = res, .id = &res->identity, .now_ms = lk_now_ms(s->env)};
+    c.presented = req->presented;
     c.arena = lk__arena_new(s->env);
     res->memory = c.arena;
     if (c.arena == NULL)

@@ -32,7 +32,7 @@ static lk_status load(lk__call *c, current *now)
         now->record = lk__arena_take(c->arena, LK_RECORD_MAX);
     if (now->record == NULL)
         return LK_FAULT;
-    return lk_guard_session(c->s->guard, &c->id->key, now->record, &now->session, &why);
+    return lk_guard_session(c->s->guard, &c->presented, c->id, now->record, &now->session, &why);
 }
 
 static void answer_data(lk__call *c, lk_view fields, uint32_t revision)
@@ -157,6 +157,7 @@ static lk_status change_once(lk__call *c, current *now, lk__arena *scratch, lk_v
     lk_op *ops;
     size_t n;
     lk_note note = {{0}};
+    lk_issued again = {.len = 0};
     uint32_t revision = now->session.revision;
     if (if_match.len > 0 && !if_match_has(if_match, revision)) {
         answer_mismatch(c);
@@ -168,8 +169,11 @@ static lk_status change_once(lk__call *c, current *now, lk__arena *scratch, lk_v
         return LK_OK;
     }
     if (status == LK_OK && n > 0)
-        status =
-            lk_guard_change(c->s->guard, c->id, if_match.len > 0 ? revision : 0, ops, n, &revision, &note);
+        status = lk_guard_change(c->s->guard, &c->presented, c->id, if_match.len > 0 ? revision : 0, ops, n,
+                                 &revision, &again, &note);
+    if (status == LK_OK && again.len > 0)
+        status = lk__answer_again(c, &again);
+    lk_issued_wipe(&again);
     if (status == LK_FULL)
         answer_full(c, now, ops, n);
     /* What is answered is what is there now: with what others have written since, and its own tag. */
@@ -222,9 +226,9 @@ static bool begin_session(lk__call *c)
         lk__answer_unavailable(c);
         return false;
     }
-    bool good = lk__answer_session_cookie(c, &issued, false) == LK_OK;
+    bool good = lk__answer_again(c, &issued) == LK_OK;
     id->has_session = true;
-    id->kind = LK_KIND_SESSION_ID;
+    id->kind = issued.kind;
     id->carrier = LK_CARRIER_COOKIE;
     id->flags = LK_SESSION_ANONYMOUS;
     id->key = issued.key;

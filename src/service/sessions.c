@@ -60,6 +60,22 @@ static int by_use(const void *a, const void *b)
     return x->seen_s > y->seen_s ? -1 : x->seen_s < y->seen_s;
 }
 
+/* A sealed session is in no store: of those of the user only the one that asks is known. */
+static lk_status add_sealed(lk__call *c, lk__session_list *out)
+{
+    lk_session s;
+    lk_reason why;
+    uint8_t *buf = lk__arena_take(c->arena, LK_SESSION_ROOM);
+    lk_status status =
+        buf == NULL ? LK_FAULT : lk_guard_session(c->s->guard, &c->presented, c->id, buf, &s, &why);
+    if (status != LK_OK)
+        return status == LK_FAULT ? LK_FAULT : LK_OK;
+    if (out->n == LK_SESSIONS_PAGE)
+        out->n--;
+    fill_row(c, &s, &out->rows[out->n++]);
+    return LK_OK;
+}
+
 lk_status lk__sessions_load(lk__call *c, uint64_t cursor, lk__session_list *out)
 {
     *out = (lk__session_list){.next = cursor};
@@ -70,6 +86,8 @@ lk_status lk__sessions_load(lk__call *c, uint64_t cursor, lk__session_list *out)
     lk_status status =
         lk_store_list_by_user(lk_guard_parts_of(c->s->guard)->store, lk_view_of(c->id->realm),
                               lk_view_of(c->id->user), &out->next, LK_SESSIONS_PAGE, take_row, &l);
+    if (status == LK_OK && c->id->kind == LK_KIND_SEALED && cursor == 0)
+        status = add_sealed(c, out);
     if (status == LK_OK && out->n > 1)
         qsort(out->rows, out->n, sizeof(out->rows[0]), by_use);
     return status;
@@ -81,8 +99,13 @@ lk_status lk__sessions_own(lk__call *c, lk_view public_id, lk_session_key *key, 
     lk_reason why;
     if (lk_public_id_read(public_id, key) != LK_OK)
         return LK_MISS;
-    uint8_t *record = lk__arena_take(c->arena, LK_RECORD_MAX);
-    lk_status status = record == NULL ? LK_FAULT : lk_guard_session(c->s->guard, key, record, &s, &why);
+    bool is_current = lk_view_equal(public_id, lk_view_of(c->id->public_id));
+    uint8_t *buf = lk__arena_take(c->arena, LK_SESSION_ROOM);
+    lk_status status = LK_FAULT;
+    if (buf != NULL && is_current)
+        status = lk_guard_session(c->s->guard, &c->presented, c->id, buf, &s, &why);
+    else if (buf != NULL)
+        status = lk_guard_record(c->s->guard, key, buf, &s, &why);
     if (status == LK_MISS || status == LK_STALE)
         return LK_MISS;
     if (status != LK_OK)
@@ -156,11 +179,14 @@ void lk__sessions_get(lk__call *c)
     lk__answer(c, 200, "application/json", &body);
 }
 
-/* End all but the session that asks. */
+/* End all but the session that asks. Where others may be sealed in cookies all end, and he gets a new one. */
 static lk_status end_others(lk__call *c, uint32_t *ended)
 {
+    bool all = lk_guard_seals(c->s->guard);
     lk_status status = lk_guard_end_user(c->s->guard, lk_view_of(c->id->realm), lk_view_of(c->id->user),
-                                         &c->id->key, LK_REASON_REVOKED, ended);
+                                         all ? NULL : &c->id->key, LK_REASON_REVOKED, ended);
+    if (status == LK_OK && all)
+        status = lk__issue_again(c);
     if (status == LK_OK)
         lk__audit(c, "sessions_ended", LK_REASON_REVOKED, 200, (lk_view){0}, c->id);
     return status;
@@ -172,6 +198,12 @@ static void answer_others_ended(lk__call *c)
     /* A token that names no session has no `current` to spare. Ours all name one. */
     if (!c->id->has_session) {
         lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, LK_VIEW("this credential belongs to no session"));
+        return;
+    }
+    if (lk_guard_seals(c->s->guard) && c->id->carrier != LK_CARRIER_COOKIE) {
+        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN,
+                           LK_VIEW("sessions of this site are sealed in cookies and end all at once: POST "
+                                   "/auth/logout?everywhere=1, and log in again"));
         return;
     }
     if (end_others(c, &ended) != LK_OK) {
@@ -225,7 +257,9 @@ void lk__session_end(lk__call *c)
         answer_unknown_session(c, status);
         return;
     }
-    if (lk_guard_end(c->s->guard, lk_view_of(c->id->realm), &key, LK_REASON_REVOKED) != LK_OK) {
+    status = row.is_current ? lk_guard_end_of(c->s->guard, c->id, LK_REASON_REVOKED)
+                            : lk_guard_end(c->s->guard, lk_view_of(c->id->realm), &key, LK_REASON_REVOKED);
+    if (status != LK_OK) {
         lk__answer_unavailable(c);
         return;
     }

@@ -47,13 +47,22 @@ const lk_setting_row lk__setting_rows[] = {
       "writes to latchkey_store.",
       1, 1},
      {TEXT(NULL, replica)}},
-    {{"latchkey_share", "database|central|replication", "",
-      "How the nodes share sessions, checked against the store: a database (SQLite, PostgreSQL, MariaDB), "
-      "one central "
-      "Redis, or a full copy near every node (latchkey_replica). Left out, it is whatever the store makes of "
-      "it.",
+    {{"latchkey_share", "sealed_cookie|affinity|database|replication|central|token", "",
+      "How the nodes share a login; it decides what a browser is given, and is checked against the store: "
+      "the "
+      "whole session sealed in cookies, a store of each node's own behind a balancer that keeps visitors "
+      "with "
+      "their node, one database, a full copy near every node (latchkey_replica), one central Redis, or a "
+      "token that the gateway renews. Left out, it is whatever the store makes of it.",
       1, 1},
      {TEXT(NULL, share)}},
+    {{"latchkey_move", "to=WAY|from=WAY [store=URL] [replica=URL]", "",
+      "The other side of a move that is under way: where to (the way of latchkey_share leads, all is written "
+      "to both stores) or where from (what the store does not have is looked up in the other). "
+      "`latchkey move` writes it.",
+      1, 3},
+     {TEXT("to", move_to), TEXT("from", move_from), TEXT("store", move_store),
+      TEXT("replica", move_replica)}},
     {{"latchkey_near", "[life=1m]", "life=1m",
       "Copies of sessions of a remote store, kept in the table of latchkey_memory and dropped by the store's "
       "own "

@@ -399,7 +399,7 @@ def test_store_named_in_a_file_stays_in_that_file(tmp_path):
     (["--accounts", "ldap://h"], "--accounts"),
     (["--store", "env:NOT_SET"], "NOT_SET"),
     (["--share", "central"], "latchkey_store takes redis://"),
-    (["--share", "affinity"], "later version"),
+    (["--share", "everywhere"], "sealed_cookie, affinity"),
     (["--share", "x;y"], "--share"),
     (["--replica", "lmdb:/tmp/x"], "no full copy"),
     (["--workers", "0"], "--workers"),

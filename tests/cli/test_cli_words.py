@@ -119,7 +119,7 @@ def test_completion_offers_commands_options_and_values(tmp_path):
     assert complete("token", "mint", "--kind") == ["jwt", "simple"]
     assert complete("store") == ["init", "upgrade", "check", "stats", "sweep", "copy"]
     assert "postgres://" in complete("store", "copy") and "redis://" in complete("store", "check", "--store")
-    assert complete("serve", "--share") == ["database", "central", "replication"]
+    assert complete("serve", "--share") == ["sealed_cookie", "affinity", "database", "replication", "central", "token"]
 
 
 def test_every_command_and_option_is_in_the_manual():

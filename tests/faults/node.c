@@ -170,7 +170,7 @@ static lk_status guard_login(node *n, ticket *out)
     lk_login login = {
         .user = LK_VIEW("ada"), .name = LK_VIEW("Ada"), .realm = realm, .roles = LK_VIEW("staff")};
     lk_issued issued;
-    lk_status status = lk_guard_issue(n->guard, LK_KIND_SESSION_ID, &login, NULL, &issued, NULL);
+    lk_status status = lk_guard_issue(n->guard, LK_KIND_SESSION_ID, &login, NULL, NULL, &issued, NULL);
 
     if (status == LK_OK && issued.len < sizeof(out->text)) {
         out->key = issued.key;
@@ -210,7 +210,7 @@ static int64_t guard_count_of(node *n, const ticket *t)
     lk_view value;
     int64_t count;
 
-    if (lk_guard_session(n->guard, &t->key, buf, &s, &why) != LK_OK)
+    if (lk_guard_record(n->guard, &t->key, buf, &s, &why) != LK_OK)
         return -1;
     if (lk_fields_get(s.fields, COUNTER, &value) != LK_OK)
         return 0;
@@ -236,12 +236,13 @@ lk_status node_change(node *n, const ticket *t)
 {
     lk_op op = {.kind = LK_OP_ADD, .name = COUNTER, .number = 1};
     lk_identity id;
+    lk_issued again;
     lk_status status;
 
     if (n->guard == NULL)
         return lk_store_change(n->store, &t->key, 1, 0, &op, 1, NULL, NULL);
     status = guard_check(n, t, &id);
-    return status == LK_OK ? lk_guard_change(n->guard, &id, 0, &op, 1, NULL, NULL) : status;
+    return status == LK_OK ? lk_guard_change(n->guard, NULL, &id, 0, &op, 1, NULL, &again, NULL) : status;
 }
 
 lk_status node_check(node *n, const ticket *t, int64_t *count)

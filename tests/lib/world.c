@@ -96,7 +96,7 @@ void world_login(world *w, lk_kind kind, const char *user, const char *roles, co
 {
     lk_note note = {""};
     lk_login login = {.user = lk_view_of(user), .name = lk_view_of(user), .roles = lk_view_of(roles)};
-    must(lk_guard_issue(w->guard, kind, &login, prior, out, &note), "login", &note);
+    must(lk_guard_issue(w->guard, kind, &login, NULL, prior, out, &note), "login", &note);
 }
 
 lk_identity world_check(world *w, lk_carrier carrier, const char *text, const lk_rule *rule)

@@ -14,7 +14,7 @@
 static const char *const stores[] = {"memory:", "lmdb"};
 
 /* What is given out, and where it is read. */
-static const lk_kind kinds[] = {LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT};
+static const lk_kind kinds[] = {LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT, LK_KIND_SEALED};
 static const lk_carrier carriers[] = {LK_CARRIER_COOKIE, LK_CARRIER_HEADER};
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]), CARRIERS = sizeof(carriers) / sizeof(carriers[0]) };
 

@@ -249,6 +249,7 @@ static const claim claims[] = {
     ROW("client_id", read_text, AT(client)),
     ROW("device", read_text, AT(device)),
     ROW("auth_time", read_time, AT(auth_s)),
+    ROW("sid_exp", read_time, AT(session_ends_s)),
 };
 
 #define COUNT (sizeof(claims) / sizeof(claims[0]))

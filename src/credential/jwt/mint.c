@@ -87,6 +87,7 @@ static void write_claims(lk_buf *json, const lk_claims *c)
     add_text(json, "client_id", c->client);
     add_text(json, "device", c->device);
     add_number(json, "auth_time", c->auth_s);
+    add_number(json, "sid_exp", c->session_ends_s);
     lk_buf_add_byte(json, '}');
 }
 

@@ -94,22 +94,68 @@ static void way_that_the_store_is_not_is_refused_with_the_cure(void **state)
     assert_refused(all, sizeof(all) / sizeof(all[0]));
 }
 
-static void way_of_a_later_version_says_what_to_write_instead(void **state)
+static void way_that_keeps_sessions_with_the_visitor_or_the_node_takes_the_stores_it_can(void **state)
 {
     (void)state;
-    static const choice all[] = {{"lmdb:/x", "", "sealed_cookie", "write latchkey_store and the credential"},
-                                 {"lmdb:/x", "", "affinity", "later version"},
-                                 {"lmdb:/x", "", "token", "later version"}};
-    assert_refused(all, sizeof(all) / sizeof(all[0]));
+    static const choice all[] = {
+        {"lmdb:/x", "", "sealed_cookie", NULL}, {"redis://h", "", "sealed_cookie", NULL},
+        {"lmdb:/x", "", "affinity", NULL},      {"memory:", "", "affinity", NULL},
+        {"sqlite:/x", "", "affinity", NULL},    {"lmdb:/x", "", "token", NULL},
+        {"postgres://h/db", "", "token", NULL}};
+    static const choice bad[] = {{"redis+cluster://h,i", "", "affinity", "write latchkey_share central"}};
+    assert_fine(all, sizeof(all) / sizeof(all[0]));
+    assert_refused(bad, sizeof(bad) / sizeof(bad[0]));
 }
 
 static void word_that_is_no_way_is_refused_with_those_there_are(void **state)
 {
     (void)state;
-    static const choice all[] = {{"lmdb:/x", "", "databse", "database, central or replication"},
-                                 {"lmdb:/x", "", "database central", "database, central or replication"},
-                                 {"lmdb:/x", "", "Central", "database, central or replication"}};
+    static const choice all[] = {{"lmdb:/x", "", "databse", "replication, central or token"},
+                                 {"lmdb:/x", "", "database central", "sealed_cookie, affinity, database"},
+                                 {"lmdb:/x", "", "Central", "expected sealed_cookie"}};
     assert_refused(all, sizeof(all) / sizeof(all[0]));
+}
+
+typedef struct move {
+    const char *store, *share, *to, *from, *move_store, *move_replica;
+    const char *refusal; /* NULL: it is fine */
+} move;
+
+static void move_is_between_two_ways_that_each_make_sense(void **state)
+{
+    static const move all[] = {
+        {"lmdb:/x", "affinity", "central", "", "redis://h", "", NULL},
+        {"redis://h", "central", "", "affinity", "lmdb:/x", "", NULL},
+        {"redis://h", "central", "token", "", "", "", NULL},
+        {"redis://h", "sealed_cookie", "", "token", "", "", NULL},
+        {"postgres://h/d", "database", "replication", "", "redis://h", "redis://127.0.0.1", NULL},
+        {"lmdb:/x", "", "central", "", "redis://h", "", "name the present one in latchkey_share"},
+        {"lmdb:/x", "affinity", "central", "token", "", "", "one of the two"},
+        {"lmdb:/x", "affinity", "", "", "redis://h", "", "one of the two"},
+        {"lmdb:/x", "affinity", "everywhere", "", "", "", "latchkey_move: expected"},
+        {"lmdb:/x", "affinity", "central", "", "", "", "latchkey_move central: a store at lmdb:"},
+        {"lmdb:/x", "affinity", "central", "", "lmdb:/x", "", "leave store= out"},
+        {"redis://h", "central", "replication", "", "", "", "name that copy in latchkey_replica"},
+        {"lmdb:/x", "affinity", "database", "", "postgres:/", "", "latchkey_move"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const move *m = &all[i];
+        lk_note note = {""};
+        lk_settings s;
+        lk_settings_init(&s);
+        (void)snprintf(s.store, sizeof(s.store), "%s", m->store);
+        (void)snprintf(s.share, sizeof(s.share), "%s", m->share);
+        (void)snprintf(s.move_to, sizeof(s.move_to), "%s", m->to);
+        (void)snprintf(s.move_from, sizeof(s.move_from), "%s", m->from);
+        (void)snprintf(s.move_store, sizeof(s.move_store), "%s", m->move_store);
+        (void)snprintf(s.move_replica, sizeof(s.move_replica), "%s", m->move_replica);
+        lk_status status = lk_guard_settings_check(&s, &note);
+        bool right = m->refusal == NULL ? status == LK_OK
+                                        : status == LK_REFUSED && strstr(note.text, m->refusal) != NULL;
+        if (!right)
+            fail_msg("row %zu: %s", i, note.text);
+    }
 }
 
 static void replica_of_a_store_that_has_none_is_refused(void **state)
@@ -142,7 +188,8 @@ int main(void)
         cmocka_unit_test(store_without_a_word_about_sharing_is_whatever_it_is),
         cmocka_unit_test(way_that_the_store_is_is_fine),
         cmocka_unit_test(way_that_the_store_is_not_is_refused_with_the_cure),
-        cmocka_unit_test(way_of_a_later_version_says_what_to_write_instead),
+        cmocka_unit_test(way_that_keeps_sessions_with_the_visitor_or_the_node_takes_the_stores_it_can),
+        cmocka_unit_test(move_is_between_two_ways_that_each_make_sense),
         cmocka_unit_test(word_that_is_no_way_is_refused_with_those_there_are),
         cmocka_unit_test(replica_of_a_store_that_has_none_is_refused),
         cmocka_unit_test(replica_that_is_no_copy_of_the_store_is_refused),

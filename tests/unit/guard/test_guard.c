@@ -214,7 +214,7 @@ static void remembered_session_lives_long_and_has_no_idle_limit(void **state)
     (void)state;
     lk_issued issued;
     lk_login login = {.user = LK_VIEW("alice"), .remember = true};
-    assert_int_equal(lk_guard_issue(w.guard, LK_KIND_SESSION_ID, &login, NULL, &issued, NULL), LK_OK);
+    assert_int_equal(lk_guard_issue(w.guard, LK_KIND_SESSION_ID, &login, NULL, NULL, &issued, NULL), LK_OK);
     test_clock_advance_ms(29LL * 24 * 60 * MINUTE);
     lk_identity id = world_check(&w, LK_CARRIER_COOKIE, issued.text, NULL);
     assert_in(&id, "alice");
@@ -392,6 +392,7 @@ static void anonymous_cart_moves_into_the_login_and_the_rest_stays_behind(void *
     lk_op ops[] = {{.kind = LK_OP_SET, .name = LK_VIEW("cart"), .value = LK_VIEW("[1]")},
                    {.kind = LK_OP_SET, .name = LK_VIEW("is_admin"), .value = LK_VIEW("true")}};
     uint32_t revision;
+    lk_issued again;
     uint8_t *record = malloc(LK_RECORD_MAX);
     lk_session s;
     lk_view value;
@@ -401,9 +402,9 @@ static void anonymous_cart_moves_into_the_login_and_the_rest_stays_behind(void *
     lk_identity id = world_check(&w, LK_CARRIER_COOKIE, visit.text, &optional_rule);
     assert_true(id.has_session);
     assert_false(id.logged_in);
-    assert_int_equal(lk_guard_change(w.guard, &id, 0, ops, 2, &revision, NULL), LK_OK);
+    assert_int_equal(lk_guard_change(w.guard, NULL, &id, 0, ops, 2, &revision, &again, NULL), LK_OK);
     world_login(&w, LK_KIND_SESSION_ID, "alice", "", &id, &login);
-    assert_int_equal(lk_guard_session(w.guard, &login.key, record, &s, &why), LK_OK);
+    assert_int_equal(lk_guard_record(w.guard, &login.key, record, &s, &why), LK_OK);
     assert_int_equal(lk_fields_get(s.fields, LK_VIEW("cart"), &value), LK_OK);
     assert_true(lk_view_equal(value, LK_VIEW("[1]")));
     assert_int_equal(lk_fields_get(s.fields, LK_VIEW("is_admin"), &value), LK_MISS);
@@ -426,6 +427,7 @@ static void login_gives_a_new_id_and_the_old_one_keeps_its_own_rights_for_a_mome
     (void)state;
     lk_issued visit, login;
     uint32_t revision;
+    lk_issued again;
     lk_op op = {.kind = LK_OP_SET, .name = LK_VIEW("cart"), .value = LK_VIEW("[2]")};
     assert_int_equal(lk_guard_issue_anonymous(w.guard, (lk_view){0}, (lk_view){0}, &visit, NULL), LK_OK);
     lk_identity id = world_check(&w, LK_CARRIER_COOKIE, visit.text, &optional_rule);
@@ -434,7 +436,7 @@ static void login_gives_a_new_id_and_the_old_one_keeps_its_own_rights_for_a_mome
     lk_identity old = world_check(&w, LK_CARRIER_COOKIE, visit.text, &optional_rule);
     assert_true(old.has_session);
     assert_false(old.logged_in); /* fixation: whoever planted the old id gains nothing by the login */
-    assert_int_equal(lk_guard_change(w.guard, &old, 0, &op, 1, &revision, NULL), LK_STALE);
+    assert_int_equal(lk_guard_change(w.guard, NULL, &old, 0, &op, 1, &revision, &again, NULL), LK_STALE);
     test_clock_advance_ms(11 * SECOND);
     old = world_check(&w, LK_CARRIER_COOKIE, visit.text, &optional_rule);
     assert_false(old.has_session);
@@ -463,6 +465,7 @@ static void login_as_somebody_else_ends_the_former_session_and_takes_nothing_of_
     (void)state;
     lk_issued alice, bob;
     uint32_t revision;
+    lk_issued again;
     uint8_t *record = malloc(LK_RECORD_MAX);
     lk_session s;
     lk_view value;
@@ -470,9 +473,9 @@ static void login_as_somebody_else_ends_the_former_session_and_takes_nothing_of_
     lk_op op = {.kind = LK_OP_SET, .name = LK_VIEW("cart"), .value = LK_VIEW("[3]")};
     world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &alice);
     lk_identity id = world_check(&w, LK_CARRIER_COOKIE, alice.text, NULL);
-    assert_int_equal(lk_guard_change(w.guard, &id, 0, &op, 1, &revision, NULL), LK_OK);
+    assert_int_equal(lk_guard_change(w.guard, NULL, &id, 0, &op, 1, &revision, &again, NULL), LK_OK);
     world_login(&w, LK_KIND_SESSION_ID, "bob", "", &id, &bob);
-    assert_int_equal(lk_guard_session(w.guard, &bob.key, record, &s, &why), LK_OK);
+    assert_int_equal(lk_guard_record(w.guard, &bob.key, record, &s, &why), LK_OK);
     assert_int_equal(lk_fields_get(s.fields, LK_VIEW("cart"), &value), LK_MISS);
     id = world_check(&w, LK_CARRIER_COOKIE, alice.text, NULL);
     assert_int_equal(id.verdict, LK_VERDICT_REFUSE);
@@ -484,11 +487,12 @@ static void change_in_flight_cannot_bring_a_session_back(void **state)
     (void)state;
     lk_issued issued;
     uint32_t revision;
+    lk_issued again;
     lk_op op = {.kind = LK_OP_SET, .name = LK_VIEW("cart"), .value = LK_VIEW("[4]")};
     world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &issued);
     lk_identity id = world_check(&w, LK_CARRIER_COOKIE, issued.text, NULL);
     assert_int_equal(lk_guard_end(w.guard, (lk_view){0}, &id.key, LK_REASON_REVOKED), LK_OK);
-    assert_int_equal(lk_guard_change(w.guard, &id, 0, &op, 1, &revision, NULL), LK_STALE);
+    assert_int_equal(lk_guard_change(w.guard, NULL, &id, 0, &op, 1, &revision, &again, NULL), LK_STALE);
     id = world_check(&w, LK_CARRIER_COOKIE, issued.text, NULL);
     assert_out(&id, "revoked");
 }
@@ -532,7 +536,7 @@ static void token_without_the_scope_is_refused_and_a_session_of_the_site_is_not(
         id = world_check(&w, LK_CARRIER_HEADER, issued.text, &rule);
         assert_int_equal(lk_identity_http_status(&id), 403);
         assert_string_equal(lk_reason_word(id.reason), "insufficient_scope");
-        assert_int_equal(lk_guard_issue(w.guard, kinds[i], &login, NULL, &issued, NULL), LK_OK);
+        assert_int_equal(lk_guard_issue(w.guard, kinds[i], &login, NULL, NULL, &issued, NULL), LK_OK);
         id = world_check(&w, LK_CARRIER_HEADER, issued.text, &rule);
         assert_in(&id, "alice");
     }
@@ -686,7 +690,7 @@ static void login_that_cannot_be_remembered_issues_nothing(void **state)
     for (size_t i = 0; i < 3; i++) {
         for (int n = 1; n < 50; n++) {
             test_alloc_fail_at(n);
-            lk_status status = lk_guard_issue(w.guard, kinds[i], &login, NULL, &issued, NULL);
+            lk_status status = lk_guard_issue(w.guard, kinds[i], &login, NULL, NULL, &issued, NULL);
             bool failed = test_alloc_failed();
             test_alloc_fail_at(0);
             if (status != LK_OK)
@@ -695,7 +699,7 @@ static void login_that_cannot_be_remembered_issues_nothing(void **state)
                 break;
         }
         test_random_fail_at(1);
-        assert_int_equal(lk_guard_issue(w.guard, kinds[i], &login, NULL, &issued, NULL), LK_FAULT);
+        assert_int_equal(lk_guard_issue(w.guard, kinds[i], &login, NULL, NULL, &issued, NULL), LK_FAULT);
         assert_int_equal(issued.len, 0);
         test_random_fail_at(0);
     }

@@ -269,7 +269,7 @@ static void answer_for_another_session_lets_nobody_in(void **state)
     (void)state;
     lk_issued ada = login(&a, LK_KIND_SESSION_ID, "ada"), ben = login(&a, LK_KIND_SESSION_ID, "ben");
     char value[LK_CREDENTIAL_MAX];
-    (void)snprintf(value, sizeof(value), "Bearer %s", ada.text);
+    (void)snprintf(value, sizeof(value), "Bearer %.*s", LK_SESSION_ID_LEN, ada.text);
     lk_view field = lk_view_of(value);
     lk_presented presented = {.authorization = &field, .authorization_n = 1};
     assert_false(lk_guard_try(b.guard, &presented, &rule, NULL, &id, &asked));

@@ -245,7 +245,7 @@ static void login_says_which_member_is_wrong(void **state)
     (void)state;
     static const char *const wrong[] = {
         "\"remember\":\"yes\"",
-        "\"credential\":\"sealed\"",
+        "\"credential\":\"refresh\"",
         "\"credential\":1",
         "\"carrier\":\"url\"",
         "\"device\":\"phone\"",
