@@ -38,6 +38,16 @@ static uint8_t sodium_public[32], sodium_secret[64], sodium_signature[64];
 static lk_mac raw_mac;
 static lk_claims claims;
 
+/* A session of about 300 bytes, sealed, and the ciphertext of as many bytes under a key that stays. */
+static const lk_seal_place place = {
+    {(const uint8_t *)"session", 7}, {(const uint8_t *)"__Host-latchkey", 15}, {(const uint8_t *)"shop", 4}};
+static lk_session session;
+static char session_id[LK_SESSION_ID_LEN + 1];
+static token sealed;
+static EVP_CIPHER_CTX *raw_cipher;
+static uint8_t raw_box[1024], raw_tag[16];
+static size_t raw_box_len;
+
 static double now_ns(void)
 {
     struct timespec t;
@@ -125,6 +135,38 @@ static void mac_simple(void)
     must(lk_mac_run(&raw_mac, &v, 1, out) == LK_OK, "mac");
 }
 
+static void open_sealed(void)
+{
+    uint8_t memory[2048];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    char id[LK_SESSION_ID_LEN + 1];
+    lk_session out;
+    lk_reason why;
+    must(lk_sealed_open(ring, &place, lk_view_make(sealed.text, sealed.len), &scratch, id, &out, &why) ==
+             LK_OK,
+         "sealed open");
+}
+
+static void make_sealed(void)
+{
+    char memory[2048];
+    lk_buf out = lk_buf_over(memory, sizeof(memory));
+    must(lk_sealed_make(lk_env_system(), ring, &place, session_id, &session, &out, NULL) == LK_OK,
+         "sealed make");
+}
+
+static void raw_gcm(void)
+{
+    static const uint8_t nonce[12];
+    uint8_t out[sizeof(raw_box)];
+    int n;
+    must(EVP_DecryptInit_ex(raw_cipher, NULL, NULL, NULL, nonce) == 1 &&
+             EVP_DecryptUpdate(raw_cipher, out, &n, raw_box, (int)raw_box_len) == 1 &&
+             EVP_CIPHER_CTX_ctrl(raw_cipher, EVP_CTRL_AEAD_SET_TAG, sizeof(raw_tag), raw_tag) == 1 &&
+             EVP_DecryptFinal_ex(raw_cipher, out, &n) == 1,
+         "raw gcm");
+}
+
 static void raw_verify(lk_alg alg)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -168,6 +210,9 @@ static bench_case cases[] = {
     {.name = "JWT HS256 sign", .run = mint_hs256},
     {.name = "raw HMAC-SHA256 of the simple token", .run = mac_simple},
     {.name = "simple token verify", .run = check_simple},
+    {.name = "raw AES-256-GCM of the sealed session", .run = raw_gcm},
+    {.name = "sealed session open", .run = open_sealed},
+    {.name = "sealed session make", .run = make_sealed},
     {.name = "raw Ed25519 verify, libsodium", .run = raw_eddsa_sodium},
     {.name = "raw Ed25519 verify, OpenSSL", .run = raw_eddsa_openssl},
     {.name = "JWT EdDSA verify with claims", .run = check_eddsa},
@@ -227,6 +272,40 @@ static void prepare_raw(lk_alg alg)
     EVP_MD_CTX_free(context);
 }
 
+static void prepare_sealed(void)
+{
+    static const uint8_t key[32], nonce[12];
+    static uint8_t field[112] = {4, 105, 0, 'c', 'a', 'r', 't', '"'};
+    int64_t now_s = lk_now_s(lk_env_system());
+    lk_buf text = lk_buf_over(sealed.text, sizeof(sealed.text));
+    int n;
+    memset(field + 8, 'x', sizeof(field) - 9);
+    field[sizeof(field) - 1] = '"';
+    session = (lk_session){.user = LK_VIEW("nK3zD0aT9wQx2LrB"),
+                           .name = LK_VIEW("alice"),
+                           .realm = LK_VIEW("shop"),
+                           .roles = LK_VIEW("editor staff"),
+                           .agent = LK_VIEW("Firefox on Linux, as kept with a session"),
+                           .address = LK_VIEW("203.0.113.77"),
+                           .fields = lk_view_make(field, sizeof(field)),
+                           .generation = 1,
+                           .issued_s = now_s,
+                           .seen_s = now_s,
+                           .expires_s = now_s + 3600};
+    must(lk_session_id_new(lk_env_system(), ring, session_id, &session.key, session.proof) == LK_OK,
+         "session id");
+    must(lk_sealed_make(lk_env_system(), ring, &place, session_id, &session, &text, NULL) == LK_OK,
+         "sealed make");
+    sealed.len = text.len;
+    raw_box_len = 87 + 35 + 16 + 5 + 4 + 12 + 41 + 12 + sizeof(field);
+    raw_cipher = EVP_CIPHER_CTX_new();
+    must(EVP_EncryptInit_ex(raw_cipher, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+             EVP_EncryptUpdate(raw_cipher, raw_box, &n, raw_box, (int)raw_box_len) == 1 &&
+             EVP_EncryptFinal_ex(raw_cipher, raw_box + n, &n) == 1 &&
+             EVP_CIPHER_CTX_ctrl(raw_cipher, EVP_CTRL_AEAD_GET_TAG, sizeof(raw_tag), raw_tag) == 1,
+         "raw gcm");
+}
+
 static void prepare(const char *dir)
 {
     lk_note note = {""};
@@ -262,6 +341,7 @@ static void prepare(const char *dir)
     must(lk_token_mint(ring, &claims, &text) == LK_OK, "token mint");
     simple.len = text.len;
     simple.signed_len = text.len - 65;
+    prepare_sealed();
     must(crypto_sign_keypair(sodium_public, sodium_secret) == 0, "sodium key");
     lk_view v = signed_part(LK_ALG_EDDSA);
     must(crypto_sign_detached(sodium_signature, NULL, v.p, v.len, sodium_secret) == 0, "sodium sign");

@@ -257,6 +257,8 @@ def show_gate(rows):
 LIBRARY = (("JWT HS256 verify with claims", "raw HMAC-SHA256, prepared key", 2.5),
            ("JWT HS256 sign", "raw HMAC-SHA256, prepared key", None),
            ("simple token verify", "raw HMAC-SHA256 of the simple token", None),
+           ("sealed session open", "raw AES-256-GCM of the sealed session", None),
+           ("sealed session make", "raw AES-256-GCM of the sealed session", None),
            ("JWT EdDSA verify with claims", "raw Ed25519 verify, libsodium", 1.05),
            ("JWT ES256 verify with claims", "raw ECDSA P-256 verify, OpenSSL", 1.05),
            ("JWT RS256 verify with claims", "raw RSA-2048 verify, OpenSSL", 1.05))

@@ -19,8 +19,10 @@ lk_status cli_token_check(const lk_keyring *ring, lk_view text, const lk_expect 
         return lk_jwt_check(ring, text, expect, scratch, out, why, note);
     case LK_KIND_TOKEN:
         return lk_token_check(ring, text, expect, scratch, out, why);
-    case LK_KIND_SESSION_ID:
     case LK_KIND_SEALED:
+        lk_note_set(note, "this is a sealed session, not a token; only a gateway with its keys opens it");
+        return LK_REFUSED;
+    case LK_KIND_SESSION_ID:
     case LK_KIND_COUNT:
         break;
     }

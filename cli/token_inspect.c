@@ -112,8 +112,9 @@ static int inspect_text(const cli *c, lk_view text)
         return inspect_jwt(&as_json, &p);
     case LK_KIND_TOKEN:
         return inspect_simple(&as_json, &p);
-    case LK_KIND_SESSION_ID:
     case LK_KIND_SEALED:
+        return not_a_token(c, "this is a sealed session: encrypted, it says nothing without its key");
+    case LK_KIND_SESSION_ID:
     case LK_KIND_COUNT:
         break;
     }

@@ -56,6 +56,29 @@ static void expect_same_when_turned_round(const lk_view *fields, size_t n, lk_vi
     MUST(status != LK_OK || lk_view_equal(found, value));
 }
 
+/* Reading pieces is reading one cookie, unless one is full: then what is joined is as long as it must be. */
+static void expect_same_in_pieces(const lk_view *fields, size_t n, lk_view name, lk_status status,
+                                  lk_view value)
+{
+    static uint8_t room[LK_COOKIE_PIECES_MAX];
+    lk_buf out = lk_buf_over(room, sizeof(room));
+    unsigned pieces, stale;
+    lk_view found;
+    lk_status in_pieces = lk_cookie_find_pieces(fields, n, name, &out, &found, &pieces, &stale);
+
+    MUST((in_pieces == LK_OK) == (pieces > 0) && pieces <= LK_COOKIE_PIECES);
+    MUST((stale & ((1u << pieces) - 1)) == 0 && stale < 1u << LK_COOKIE_PIECES);
+    if (status != LK_OK || value.len != LK_COOKIE_PIECE_LEN) {
+        MUST(in_pieces == status && lk_view_equal(found, value) && pieces <= 1 && out.len == 0);
+        return;
+    }
+    MUST(in_pieces == LK_OK || in_pieces == LK_REFUSED);
+    if (in_pieces == LK_OK)
+        MUST(lk_view_equal(lk_view_part(found, 0, value.len), value) &&
+             found.len <= pieces * (size_t)LK_COOKIE_PIECE_LEN &&
+             found.len > (pieces - 1) * (size_t)LK_COOKIE_PIECE_LEN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     lk_view lines[FIELDS_MAX + 1], *fields = lines + 1, value = {0};
@@ -71,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(is_inside(value, fields, n));
         MUST(lk_view_find(value, ';') == value.len);
     }
+    expect_same_in_pieces(fields, n, lines[0], status, value);
     /* A name with one of these inside is none by the grammar, and then the way fields are joined matters. */
     if (lk_view_find(lines[0], ';') == lines[0].len && lk_view_equal(lk_view_trim(lines[0]), lines[0])) {
         expect_same_when_joined(fields, n, lines[0], status, value);

@@ -74,6 +74,27 @@ static void each_kind_is_known_by_its_shape(void **state)
     expect_kind(rfc_rs256_token, LK_KIND_JWT);
     expect_kind("dQ.1800000000.1800000900.hs256-AAAAAAAA." HEX, LK_KIND_TOKEN);
     expect_kind("dQ.1800000000.1800000900.YT1i.hs256-AAAAAAAA." HEX, LK_KIND_TOKEN);
+    expect_kind("v1.hs256-AAAAAAAA.AAAA", LK_KIND_SEALED);
+}
+
+/* The mark is no JSON and no UTF-8 in base64url: what begins with it is sealed or nothing. */
+static void what_is_marked_sealed_is_of_no_other_kind(void **state)
+{
+    (void)state;
+    expect_none("v1");
+    expect_none("v1.");
+    expect_none("v1..");
+    expect_none("v1.k");
+    expect_none("v1.k.");
+    expect_none("v1..AAAA");
+    expect_none("v1.k.AA.AA");
+    expect_none("v1.k.AA=");
+    expect_none("v1.1800000000.1800000900.hs256-AAAAAAAA." HEX);
+    expect_none("v1.1800000000.1800000900.YT1i.hs256-AAAAAAAA." HEX);
+    expect_none("v1." HEX "A.AAAA"); /* a kid of 65 */
+    expect_kind("v1." HEX ".AAAA", LK_KIND_SEALED);
+    expect_kind("v2.k.AAAA", LK_KIND_JWT); /* by its shape; its header is none */
+    expect_kind("V1.k.AAAA", LK_KIND_JWT);
 }
 
 static void text_of_no_shape_is_of_no_kind(void **state)
@@ -116,6 +137,7 @@ int main(void)
         cmocka_unit_test(names_are_found_again_and_others_are_not),
         cmocka_unit_test(every_reason_has_a_word_of_its_own_and_a_sentence),
         cmocka_unit_test(each_kind_is_known_by_its_shape),
+        cmocka_unit_test(what_is_marked_sealed_is_of_no_other_kind),
         cmocka_unit_test(text_of_no_shape_is_of_no_kind),
         cmocka_unit_test(text_over_the_bound_is_of_no_kind_and_many_dots_cost_nothing),
     };

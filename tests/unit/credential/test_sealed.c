@@ -536,6 +536,29 @@ static void format_is_the_one_the_page_says(void **state)
     assert_int_equal(seal().len, forge(lk_view_make(contents, len)).len);
 }
 
+/* Made by other hands, from the page alone. */
+static void vector_of_the_page_opens(void **state)
+{
+    lk_keyring *checks = ring_of("{\"kty\":\"oct\",\"alg\":\"HS256\",\"kid\":\"hs256-LYQVMtmf\",\"k\":"
+                                 "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8\"}",
+                                 NULL);
+    lk_view text = LK_VIEW(
+        "v1.hs256-LYQVMtmf.AAECAwQFBgcICQoLDA0ODxAREhMUFRYXzbDUEsWxjV52_tR16oK9cyIYh2MwPHd7DB_9DaZBP9mIaU6k"
+        "z37XMd8JEf7nFDyptMkThXurpLAmrBQEL7iOkDrDy9Iovj-x8v-JEd5gEQpNnVwkvt7REUj6vm_9EO-tYjVoGOhrl-73OQ6_"
+        "qraZsgQHHFjueTMv9lpgJq6zW-ALZRmCefzp-fEstzhvgPTAXJ4");
+    lk_buf scratch = lk_buf_over(scratch_memory, sizeof(scratch_memory));
+    char got[LK_SESSION_ID_LEN + 1];
+    lk_session out;
+    lk_reason why;
+
+    (void)state;
+    assert_int_equal(lk_sealed_open(checks, &place, text, &scratch, got, &out, &why), LK_OK);
+    assert_string_equal(got, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    assert_true(lk_view_equal(out.user, LK_VIEW("u_42")) && lk_view_equal(out.realm, LK_VIEW("shop")));
+    assert_int_equal(out.expires_s, 1800043200);
+    lk_keyring_free(checks);
+}
+
 static void forged_number_of_pieces_is_refused_behind_the_seal(void **state)
 {
     static uint8_t contents[LK_SEALED_MAX];
@@ -758,6 +781,7 @@ int main(void)
         WITH_RING(kid_is_bound_even_where_two_keys_have_one_secret),
         WITH_RING(ring_that_only_checks_seals_nothing),
         WITH_RING(format_is_the_one_the_page_says),
+        cmocka_unit_test(vector_of_the_page_opens),
         WITH_RING(forged_number_of_pieces_is_refused_behind_the_seal),
         WITH_RING(forged_padding_is_refused),
         WITH_RING(contents_of_a_newer_version_are_stale_and_never_guessed),
