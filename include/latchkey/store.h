@@ -194,6 +194,24 @@ LK_CHECKED lk_status lk_store_inspect(lk_store *store, lk_finding_each each, voi
 LK_CHECKED lk_status lk_store_open_replicated(const lk_env *env, const char *url, const char *replica_url,
                                               struct lk_table *table, lk_store **out, lk_note *note);
 
+/* The two stores of a site that moves from one to the other. Texts are borrowed for the call. */
+typedef struct lk_store_move {
+    const char *lead, *lead_replica; /* asked first; the replica as in lk_store_open_replicated, or NULL */
+    const char *other;               /* all that is written goes there too */
+    bool looks_back; /* `other` is the one that is left: what `lead` does not have is looked up there and
+                        brought over. Otherwise `other` is only written to. */
+} lk_store_move;
+
+/* A store over both: logins, changes, last-seen times, logouts and cut-offs are in both before they are
+ * acknowledged, and what has ended in either is ended. An LK_FAULT after part of a write is settled by trying
+ * again. Errors as lk_store_open. docs/decisions/0030-live-move.md */
+LK_CHECKED lk_status lk_store_open_moving(const lk_env *env, const lk_store_move *move,
+                                          struct lk_table *table, lk_store **out, lk_note *note);
+
+/* The store of a move whose stream is not the one that STORE's events come from: who opens STORE takes its
+ * cut-offs over once. It belongs to STORE. NULL when STORE is not one of lk_store_open_moving. */
+lk_store *lk_store_moves_beside(lk_store *store);
+
 #ifdef __cplusplus
 }
 #endif

@@ -35,6 +35,7 @@ extern lk_store *store;
 /* For the sentences that do not hold for all stores alike. */
 extern bool is_memory, is_lmdb, is_sqlite, is_redis, is_cluster;
 extern bool is_server; /* on a server: postgres, mariadb, the redis ones */
+extern bool is_moving; /* two stores, between which a site moves */
 extern bool is_remote; /* may not be asked on an event loop, and tells of ended sessions: those and sqlite */
 
 /* The store that URL names is the one under test from now on. False: no store is called so. */

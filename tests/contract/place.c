@@ -3,6 +3,7 @@
  * place.c - the store that a test gets: empty, in a directory of its own or on the server of the URL.
  */
 #include "contract.h"
+#include "place_moving.h"
 #include "raw.h"
 #include <dirent.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 static const struct place {
     const char *name;
     const char *scheme;
-    enum { NOWHERE, DIRECTORY, FILE_IN_DIRECTORY, SERVER } kind;
+    enum { NOWHERE, DIRECTORY, FILE_IN_DIRECTORY, SERVER, MOVING } kind;
     const raw_store *raw;
 } places[] = {
     {"memory", "memory:", NOWHERE, &raw_memory},
@@ -26,10 +27,11 @@ static const struct place {
     {"redis", "redis:", SERVER, &raw_redis},
     {"redis_sentinel", "redis+sentinel:", SERVER, &raw_redis},
     {"redis_cluster", "redis+cluster:", SERVER, &raw_redis},
+    {"moving", "moving:", MOVING, NULL},
 };
 
 lk_store *store;
-bool is_memory, is_lmdb, is_sqlite, is_redis, is_cluster, is_server, is_remote;
+bool is_memory, is_lmdb, is_sqlite, is_redis, is_cluster, is_server, is_remote, is_moving;
 
 static const struct place *place;
 static const char *pattern; /* the URL of the command line: its directory, empty, is filled in */
@@ -51,7 +53,10 @@ bool choose_store(const char *chosen)
     is_redis = strncmp(place->name, "redis", 5) == 0;
     is_cluster = strcmp(place->name, "redis_cluster") == 0;
     is_server = place->kind == SERVER;
+    is_moving = place->kind == MOVING;
     is_remote = !is_memory && !is_lmdb;
+    if (is_moving) /* one of the two is enough */
+        is_remote = strstr(chosen, "sqlite") != NULL || strstr(chosen, "://") != NULL;
     return true;
 }
 
@@ -83,7 +88,7 @@ const raw_store *store_raw(void)
 static void make_dir(void)
 {
     dir[0] = '\0';
-    if (place->kind != DIRECTORY && place->kind != FILE_IN_DIRECTORY)
+    if (place->kind != DIRECTORY && place->kind != FILE_IN_DIRECTORY && place->kind != MOVING)
         return;
     /* In memory where there is such a place: what is tested is not the speed of a disk. */
     snprintf(dir, sizeof(dir), "%s/latchkey-contract-XXXXXX",
@@ -98,12 +103,42 @@ static void fill_in(const char *more)
     int scheme_len = (int)(rest - pattern);
 
     make_dir();
+    if (is_moving) {
+        snprintf(url, sizeof(url), "%s", pattern);
+        assert_true(moving_choose(pattern, dir));
+        return;
+    }
     snprintf(url, sizeof(url), "%.*s%s%s%s", scheme_len, pattern, dir,
              place->kind == FILE_IN_DIRECTORY ? "/sessions.db" : "", rest);
     if (more[0] != '\0') {
         strcat(url, strchr(url, '?') != NULL ? "&" : "?");
         strcat(url, more);
     }
+}
+
+static bool make_empty(void);
+
+/* The servers among the two stores of a move. */
+static bool make_both_empty(void)
+{
+    const struct place *moving = place;
+    char kept[sizeof(url)];
+    bool is_done = true;
+
+    snprintf(kept, sizeof(kept), "%s", url);
+    for (unsigned i = 0; i < 2 && is_done; i++) {
+        if (strstr(moving_url(i), "://") == NULL)
+            continue;
+        for (size_t k = 0; k < sizeof(places) / sizeof(places[0]); k++) {
+            if (strncmp(moving_url(i), places[k].scheme, strlen(places[k].scheme)) == 0)
+                place = &places[k];
+        }
+        snprintf(url, sizeof(url), "%s", moving_url(i));
+        is_done = make_empty();
+    }
+    place = moving;
+    snprintf(url, sizeof(url), "%s", kept);
+    return is_done;
 }
 
 /* Whatever the test before has left there, also when it failed. */
@@ -132,6 +167,8 @@ static int open_with(size_t table_len, bool is_small)
         fprintf(stderr, "%s\n", note.text);
         return -1;
     }
+    if (is_moving && !make_both_empty())
+        return -1;
     if (is_server && (!make_empty() || (is_small && !place->raw->make_small())))
         return -1;
     store = open_again();
@@ -180,7 +217,8 @@ lk_store *open_again(void)
     lk_note note = {.text = ""};
     char shown[256];
 
-    if (lk_store_open(test_env(), url, table, &other, &note) != LK_OK) {
+    if ((is_moving ? moving_open(table, &other, &note)
+                   : lk_store_open(test_env(), url, table, &other, &note)) != LK_OK) {
         lk_store_url_show(url, shown, sizeof(shown));
         fprintf(stderr, "%s: %s\n", shown, note.text);
     }

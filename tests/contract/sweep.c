@@ -166,11 +166,14 @@ int run_sweep(void)
         TEST(what_is_over_goes_and_what_is_alive_stays),
         TEST(session_touched_again_and_again_outlives_every_sweep),
         TEST(sweep_keeps_to_its_budget_of_rows_and_says_that_more_is_waiting),
-        TEST(sweep_that_is_out_of_time_at_once_still_gets_somewhere),
         TEST(nothing_to_sweep_is_fine),
         TEST(fence_falls_after_its_time_and_not_before),
         TEST(several_processes_may_sweep_at_once),
     };
+    const struct CMUnitTest of_one[] = {
+        TEST(sweep_that_is_out_of_time_at_once_still_gets_somewhere),
+    };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL) +
+           (is_moving ? 0 : cmocka_run_group_tests(of_one, NULL, NULL));
 }
