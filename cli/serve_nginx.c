@@ -33,6 +33,7 @@ static void write_top(const serve *s, FILE *f, const char *role)
         fprintf(f, "    %s_temp_path \"%s/tmp/%s/%s\";\n", temps[i], s->dir, role, temps[i]);
     }
     fputs("    server_tokens off;\n    keepalive_timeout 65s;\n", f);
+    fputs("    large_client_header_buffers 4 20k; # a sealed session may fill four cookies\n", f);
     fprintf(f, "    include \"%s/latchkey.conf\";\n", s->dir);
 }
 

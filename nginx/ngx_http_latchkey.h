@@ -29,6 +29,9 @@
 /* Remote-User, Remote-Groups, Remote-Name, Latchkey-Session */
 #define NGX_HTTP_LATCHKEY_IDENTITY  4
 
+/* Longest Cookie field that a sealed session makes, with room for others. */
+#define NGX_HTTP_LATCHKEY_HEADER    (LK_SEALED_MAX + 1024)
+
 /* Longest problem document. */
 #define NGX_HTTP_LATCHKEY_PROBLEM   1024
 

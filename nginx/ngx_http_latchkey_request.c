@@ -255,6 +255,8 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
         }
     }
 
+    presented->url = lk_view_make(NULL, 0);
+    presented->sealed = lk_view_make(NULL, 0);
     presented->cookies = found->cookies.fields;
     presented->cookies_n = found->cookies.n;
     presented->authorization = found->authorization.fields;

@@ -304,6 +304,42 @@ ngx_http_latchkey_check_rules(ngx_conf_t *cf,
 }
 
 
+/* All cookies of a sealed session come in one header field, and nginx answers
+ * 400 to a field that does not fit into one of its buffers. */
+static void
+ngx_http_latchkey_check_buffers(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf)
+{
+    ngx_uint_t                  i;
+    ngx_http_latchkey_rule_t  **rule;
+
+    if (lk_way_credential(lk_way_of_settings(&lmcf->settings))
+        != LK_KIND_SEALED)
+    {
+        return;
+    }
+
+    rule = lmcf->rules.elts;
+
+    for (i = 0; i < lmcf->rules.nelts; i++) {
+
+        if (rule[i]->server->large_client_header_buffers.size
+            >= NGX_HTTP_LATCHKEY_HEADER)
+        {
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "latchkey_share sealed_cookie: a session may fill "
+                           "four cookies, and a visitor whose session is "
+                           "larger than the header buffers of nginx gets 400 "
+                           "from then on: write \"large_client_header_buffers "
+                           "4 20k;\"");
+        return;
+    }
+}
+
+
 /* The header that carries a credential must not be one that we take away. */
 static ngx_int_t
 ngx_http_latchkey_check_header(ngx_conf_t *cf,
@@ -354,6 +390,8 @@ ngx_http_latchkey_check_settings(ngx_conf_t *cf,
     {
         return NGX_ERROR;
     }
+
+    ngx_http_latchkey_check_buffers(cf, lmcf);
 
     return ngx_http_latchkey_check_rules(cf, lmcf);
 }

@@ -124,7 +124,8 @@ static lk_status write_contents(const lk_keyring *ring, lk_view kid, lk_view id,
         return status;
     status = lk_record_write(s, contents);
     if (status == LK_FULL)
-        lk_note_set(note, "a sealed session may have %zu bytes with its data, and this one has more",
+        lk_note_set(note,
+                    "a session sealed in cookies may have %zu bytes with its data, and this one has more",
                     contents->cap - AT_RECORD);
     else if (status != LK_OK)
         lk_note_set(note, "the session holds what no record can hold");

@@ -393,12 +393,13 @@ static lk_status check_sealed(attempt *a, lk_view text)
     return admit(&s, a->out);
 }
 
-/* A token in a cookie is renewed past the half of its life, while the login it stands for lasts. */
+/* A token in a cookie that stands for a session is renewed when a tenth of the idle time has passed, while
+ * the login lasts. One that was remembered ends with the login, and there is nothing to renew. */
 static void judge_renewal(attempt *a, const lk_claims *claims)
 {
-    int64_t ttl_s = a->g->parts.settings->jwt_ttl_s;
+    int64_t idle_s = a->g->parts.settings->idle_s;
     if (a->out->carrier == LK_CARRIER_COOKIE && claims->has_session &&
-        claims->session_ends_s > claims->expires_s && claims->expires_s - a->now_s < ttl_s - ttl_s / 2)
+        claims->session_ends_s > claims->expires_s && claims->expires_s - a->now_s <= idle_s - idle_s / 10)
         a->out->reissue = LK_REISSUE_HERE;
 }
 

@@ -92,11 +92,16 @@ static lk_claims claims_of(const lk_session *s, lk_kind kind)
                        .expires_s = s->expires_s};
 }
 
-static int64_t token_end_s(const lk_guard *g, lk_kind kind, const lk_session *s)
+/* A token in a header lives as long as latchkey_jwt or latchkey_token says. One in a cookie that is renewed
+ * stands for a session, and so it ends as one: by the idle time, unless it is used, and with the login. */
+static int64_t token_end_s(const lk_guard *g, lk_kind kind, bool renews, bool remember,
+                           int64_t session_ends_s)
 {
     const lk_settings *settings = g->parts.settings;
     int64_t ttl_s = kind == LK_KIND_JWT ? settings->jwt_ttl_s : settings->token_ttl_s;
-    return min_s(lk_now_s(g->parts.env) + ttl_s, s->expires_s);
+    if (renews)
+        ttl_s = remember ? settings->remember_s : settings->idle_s;
+    return min_s(lk_now_s(g->parts.env) + ttl_s, session_ends_s);
 }
 
 /* Sign CLAIMS, under a fresh name (jti). */
@@ -124,15 +129,12 @@ static lk_status sign(lk_guard *g, lk_claims *claims, lk_issued *out)
 lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out)
 {
     lk_claims next = *claims;
-    next.expires_s = min_s(lk_now_s(g->parts.env) + g->parts.settings->jwt_ttl_s, claims->session_ends_s);
+    next.expires_s = token_end_s(g, LK_KIND_JWT, true, false, claims->session_ends_s);
     lk_status status = sign(g, &next, out);
     out->kind = LK_KIND_JWT;
     out->key = claims->session;
     out->generation = claims->generation;
-    /* The cookie stays with the browser as long as the login was meant to. */
-    out->flags = claims->session_ends_s - claims->auth_s > g->parts.settings->absolute_s
-                     ? LK_SESSION_TOKEN | LK_SESSION_REMEMBER
-                     : LK_SESSION_TOKEN;
+    out->flags = LK_SESSION_TOKEN;
     out->created_s = out->issued_s = claims->issued_s;
     out->expires_s = out->ends_s = claims->session_ends_s;
     return status;
@@ -141,7 +143,7 @@ lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out)
 lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out)
 {
     lk_claims claims = claims_of(s, kind);
-    claims.expires_s = token_end_s(g, kind, s);
+    claims.expires_s = token_end_s(g, kind, renews, (s->flags & LK_SESSION_REMEMBER) != 0, s->expires_s);
     /* The time of issue stays that of the login: a renewal that races with a revocation does not get past it.
      */
     if (renews)

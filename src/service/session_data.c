@@ -174,7 +174,10 @@ static lk_status change_once(lk__call *c, current *now, lk__arena *scratch, lk_v
     if (status == LK_OK && again.len > 0)
         status = lk__answer_again(c, &again);
     lk_issued_wipe(&again);
-    if (status == LK_FULL)
+    /* There is no store that could be full of a sealed session. */
+    if (status == LK_FULL && c->id->kind == LK_KIND_SEALED)
+        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));
+    else if (status == LK_FULL)
         answer_full(c, now, ops, n);
     /* What is answered is what is there now: with what others have written since, and its own tag. */
     if (status == LK_OK)
