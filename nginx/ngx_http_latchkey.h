@@ -17,6 +17,7 @@
 #include <ngx_http.h>
 #include <ngx_thread_pool.h>
 
+#include <latchkey/data.h>
 #include <latchkey/service.h>
 #include <shm/table.h>
 
@@ -44,6 +45,7 @@
 typedef struct ngx_http_latchkey_job_s  ngx_http_latchkey_job_t;
 typedef struct ngx_http_latchkey_wait_s  ngx_http_latchkey_wait_t;
 typedef struct ngx_http_latchkey_ask_s  ngx_http_latchkey_ask_t;
+typedef struct ngx_http_latchkey_data_s  ngx_http_latchkey_data_t;
 
 typedef void (*ngx_http_latchkey_wait_pt)(ngx_http_latchkey_wait_t *wait);
 
@@ -66,6 +68,19 @@ typedef struct {
     ngx_str_t                    file;       /* for the sentence of a refusal */
     ngx_uint_t                   line;
 } ngx_http_latchkey_rule_t;
+
+
+/* What the application of a location is told of the session's fields, and may
+ * change of them. */
+typedef struct {
+    ngx_array_t                  names;      /* of lk_view */
+    ngx_table_elt_t             *forms;      /* without values; one more: */
+    ngx_uint_t                   n;          /* the names that were dropped */
+    size_t                       max;        /* bytes of the values */
+    unsigned                     on:1;
+    unsigned                     all:1;
+    unsigned                     accept:1;
+} ngx_http_latchkey_data_conf_t;
 
 
 typedef struct {
@@ -94,6 +109,7 @@ typedef struct {
 typedef struct {
     ngx_http_latchkey_rule_t    *rule;       /* NULL until merged */
     ngx_thread_pool_t           *pool;       /* of latchkey_api */
+    ngx_http_latchkey_data_conf_t  *data;    /* NULL until merged */
     ngx_flag_t                   csrf;
     ngx_uint_t                   api;
 
@@ -110,6 +126,7 @@ struct ngx_http_latchkey_wait_s {
     ngx_event_t                  timer;
     ngx_http_latchkey_wait_pt    late;       /* it has waited too long */
     ngx_http_latchkey_wait_pt    left;       /* it is being freed */
+    ngx_uint_t                   filter;     /* its answer is what waits */
 };
 
 
@@ -133,6 +150,7 @@ typedef struct {
     ngx_table_elt_t             *headers;    /* ours, in r->headers_in */
     ngx_http_latchkey_wait_t    *wait;       /* what it waits for */
     ngx_http_latchkey_ask_t     *answer;     /* what it waited for */
+    ngx_http_latchkey_data_t    *data;       /* NULL: without latchkey_data */
 
     ngx_str_t                    user;
     ngx_str_t                    name;
@@ -152,6 +170,59 @@ typedef struct {
     unsigned                     too_large:1;
     unsigned                     unanswered:1; /* and waits no more */
 } ngx_http_latchkey_ctx_t;
+
+
+/* Fields of the session in a request, and changes of them in its answer. */
+#define NGX_HTTP_LATCHKEY_DATA_OPEN      0
+#define NGX_HTTP_LATCHKEY_DATA_HOLDING   1   /* until the store has it */
+#define NGX_HTTP_LATCHKEY_DATA_PASSING   2
+#define NGX_HTTP_LATCHKEY_DATA_DROPPING  3   /* another was sent instead */
+
+struct ngx_http_latchkey_data_s {
+    lk_identity                  id;         /* as it was let through */
+    lk_issued                   *issued;     /* in this request, or NULL */
+    lk_view                      fields;
+    ngx_list_part_t             *part;       /* ours, in r->headers_in */
+    ngx_http_latchkey_data_conf_t  *conf;    /* of who is asked */
+    ngx_http_latchkey_data_conf_t  *by;      /* of who asked for the steps */
+    ngx_http_upstream_t         *upstream;   /* whose answer was looked at */
+
+    lk_data_step                 steps[LK_DATA_STEPS_MAX];
+    size_t                       steps_n;
+    size_t                       steps_len;
+    ngx_chain_t                 *held;
+    ngx_uint_t                   state;
+
+    unsigned                     loaded:1;
+    unsigned                     unknown:1;
+    unsigned                     large:1;
+    unsigned                     failed:1;
+    unsigned                     ended:1;    /* the last buffer was seen */
+};
+
+
+/* What a thread needs for it. */
+typedef struct {
+    size_t                       len;        /* to wipe */
+    lk_identity                  id;
+    lk_issued                    issued;
+    ngx_http_latchkey_data_conf_t  *conf;
+    lk_view                      fields;
+    lk_data_step                 steps[LK_DATA_STEPS_MAX];
+    size_t                       steps_n;
+    lk_data_end                  end;
+    lk_note                      note;
+    u_char                       bytes[];
+} ngx_http_latchkey_data_work_t;
+
+
+/* What is said at most once a minute. */
+#define NGX_HTTP_LATCHKEY_SAY_LARGE     0
+#define NGX_HTTP_LATCHKEY_SAY_UNWANTED  1
+#define NGX_HTTP_LATCHKEY_SAY_BROKEN    2
+#define NGX_HTTP_LATCHKEY_SAY_OVER      3
+#define NGX_HTTP_LATCHKEY_SAY_FAILED    4
+#define NGX_HTTP_LATCHKEY_SAY_N         5
 
 
 /* One per process, made after the fork, and opened in a thread.  A member that
@@ -204,6 +275,7 @@ struct ngx_http_latchkey_job_s {
     lk_status                    status;
     int64_t                      now_s;
 
+    ngx_http_latchkey_data_work_t  *data;    /* wiped */
     u_char                      *copies;     /* behind req; wiped */
     size_t                       copies_len;
     u_char                      *audit;      /* lines said in the thread */
@@ -362,8 +434,32 @@ ngx_int_t ngx_http_latchkey_reissue(ngx_http_request_t *r,
 /* ngx_http_latchkey_api.c: the content handler */
 ngx_int_t ngx_http_latchkey_api_handler(ngx_http_request_t *r);
 
+/* ngx_http_latchkey_data.c: fields of the session, for the application */
+char *ngx_http_latchkey_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_latchkey_data_know(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, const lk_identity *id);
+ngx_int_t ngx_http_latchkey_data_share(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, ngx_http_latchkey_ctx_t *main);
+ngx_int_t ngx_http_latchkey_data_begun(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, const lk_issued *issued);
+ngx_int_t ngx_http_latchkey_data_load(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, ngx_http_latchkey_loc_conf_t *llcf);
+ngx_int_t ngx_http_latchkey_set_data(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, ngx_http_latchkey_loc_conf_t *llcf);
+void ngx_http_latchkey_clear_data(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx);
+
+/* ngx_http_latchkey_data_answer.c: changes of them, from the application */
+void ngx_http_latchkey_init_data(void);
+void ngx_http_latchkey_data_keep(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx);
+ngx_int_t ngx_http_latchkey_data_answer(ngx_http_request_t *r);
+void ngx_http_latchkey_data_say(ngx_http_request_t *r, ngx_uint_t kind,
+    const char *text);
+
 /* ngx_http_latchkey_filter.c: header fields of the answer */
 void ngx_http_latchkey_init_filter(void);
+ngx_int_t ngx_http_latchkey_header_filter(ngx_http_request_t *r);
 ngx_int_t ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx, const lk_issued *issued);
 

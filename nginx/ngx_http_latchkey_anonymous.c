@@ -79,6 +79,7 @@ ngx_http_latchkey_anonymous_done(ngx_http_request_t *r,
         id = ngx_pnalloc(r->pool, LK_PUBLIC_ID_LEN + 1);
 
         if (id == NULL
+            || ngx_http_latchkey_data_begun(r, ctx, &job->issued) != NGX_OK
             || ngx_http_latchkey_plan_cookie(r, ctx, &job->issued) != NGX_OK)
         {
             ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);

@@ -6,7 +6,6 @@
 #include "ngx_http_latchkey.h"
 
 
-static ngx_int_t ngx_http_latchkey_header_filter(ngx_http_request_t *r);
 static void ngx_http_latchkey_guard_cookie(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_latchkey_is_cookie(ngx_str_t *value,
     const char *name);
@@ -20,6 +19,8 @@ ngx_http_latchkey_init_filter(void)
 {
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_latchkey_header_filter;
+
+    ngx_http_latchkey_init_data();
 }
 
 
@@ -78,14 +79,21 @@ ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
+/* Also what an answer that was held back goes on with. */
+ngx_int_t
 ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 {
+    ngx_int_t                      rc;
     ngx_uint_t                     i;
     ngx_list_part_t               *part;
     ngx_table_elt_t               *h;
     ngx_http_latchkey_ctx_t       *ctx;
     ngx_http_latchkey_loc_conf_t  *llcf;
+
+    rc = ngx_http_latchkey_data_answer(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
 
     if (r != r->main) {
         return ngx_http_next_header_filter(r);

@@ -18,6 +18,8 @@ static void ngx_http_latchkey_check_csrf(ngx_http_request_t *r,
     const lk_presented *presented, lk_identity *id);
 static ngx_int_t ngx_http_latchkey_allow(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id);
+static ngx_int_t ngx_http_latchkey_pass(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx, ngx_http_latchkey_loc_conf_t *llcf);
 static ngx_int_t ngx_http_latchkey_stop(ngx_http_request_t *r,
     ngx_http_latchkey_loc_conf_t *llcf, const lk_identity *id);
 
@@ -32,6 +34,7 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
     lk_identity                    id;
+    ngx_http_latchkey_ctx_t       *ctx;
     ngx_http_latchkey_loc_conf_t  *llcf;
 
     rc = ngx_http_latchkey_strip(r);
@@ -40,6 +43,12 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
     }
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
+
+    ctx = ngx_http_latchkey_ctx(r);
+
+    if (ctx != NULL && ctx->data != NULL) {
+        ngx_http_latchkey_data_keep(r, ctx);
+    }
 
     if (llcf->api || llcf->rule->rule.mode == LK_MODE_OFF) {
 
@@ -146,10 +155,23 @@ ngx_http_latchkey_reuse(ngx_http_request_t *r,
         ctx->scope = main->scope;
         ctx->session = main->session;
         ctx->reason = main->reason;
+
+        if (main->data != NULL
+            && ngx_http_latchkey_data_share(r, ctx, main) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
-    return ngx_http_latchkey_set_identity(r, ctx) == NGX_OK
-           ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (llcf->data->on && ctx->data == NULL) {
+
+        /* let through for another location, where it was of no matter which
+         * session that is */
+
+        return NGX_OK;
+    }
+
+    return ngx_http_latchkey_pass(r, ctx, llcf);
 }
 
 
@@ -343,6 +365,12 @@ ngx_http_latchkey_allow(ngx_http_request_t *r,
 
     ctx->rule = llcf->rule;
 
+    if ((llcf->data->on || ctx->data != NULL)
+        && ngx_http_latchkey_data_know(r, ctx, id) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (r == r->main) {
 
         /* Programs that come without a cookie come so every time: a session
@@ -374,7 +402,39 @@ ngx_http_latchkey_allow(ngx_http_request_t *r,
         }
     }
 
-    if (ngx_http_latchkey_set_identity(r, ctx) != NGX_OK) {
+    return ngx_http_latchkey_pass(r, ctx, llcf);
+}
+
+
+/* The request goes on, and the application is told who asks. */
+static ngx_int_t
+ngx_http_latchkey_pass(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
+    ngx_http_latchkey_loc_conf_t *llcf)
+{
+    ngx_int_t    rc;
+    lk_identity  nobody;
+
+    if (ctx->data != NULL) {
+
+        rc = ngx_http_latchkey_data_load(r, ctx, llcf);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_OK) {
+            ngx_memzero(&nobody, sizeof(lk_identity));
+            nobody.verdict = LK_VERDICT_UNKNOWN;
+            nobody.reason = LK_REASON_STORE_UNAVAILABLE;
+
+            return ngx_http_latchkey_stop(r, llcf, &nobody);
+        }
+    }
+
+    if (ngx_http_latchkey_set_identity(r, ctx) != NGX_OK
+        || (ctx->data != NULL
+            && ngx_http_latchkey_set_data(r, ctx, llcf) != NGX_OK))
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -129,6 +129,8 @@ ngx_http_latchkey_clear_identity(ngx_http_request_t *r)
             ngx_str_null(&ctx->headers[i].value);
         }
 
+        ngx_http_latchkey_clear_data(r, ctx);
+
         return NGX_OK;
     }
 

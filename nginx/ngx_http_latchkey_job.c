@@ -74,6 +74,11 @@ ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job)
         lk_response_free(rt->service, &job->res);
     }
 
+    if (job->data != NULL) {
+        lk_wipe(job->data, job->data->len);
+        ngx_free(job->data);
+    }
+
     if (job->copies != NULL) {
         lk_wipe(job->copies, job->copies_len);
         ngx_free(job->copies);

@@ -49,6 +49,13 @@ static ngx_command_t  ngx_http_latchkey_commands
       offsetof(ngx_http_latchkey_loc_conf_t, csrf),
       NULL },
 
+    { ngx_string("latchkey_data"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_latchkey_data,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("latchkey_on_unknown"),
       NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_TAKE12,
       ngx_http_latchkey_on_unknown,
@@ -360,7 +367,7 @@ ngx_http_latchkey_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /* rule, pool, api: NULL and 0 */
+    /* rule, data, pool, api: NULL and 0 */
 
     llcf->csrf = NGX_CONF_UNSET;
     llcf->stale_s = NGX_CONF_UNSET;
@@ -380,10 +387,15 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_core_loc_conf_t      *clcf;
 
-    static ngx_http_latchkey_rule_t  off;    /* LK_MODE_OFF is 0 */
+    static ngx_http_latchkey_rule_t       off;    /* LK_MODE_OFF is 0 */
+    static ngx_http_latchkey_data_conf_t  no_data;
 
     if (conf->rule == NULL) {
         conf->rule = prev->rule ? prev->rule : &off;
+    }
+
+    if (conf->data == NULL) {
+        conf->data = prev->data ? prev->data : &no_data;
     }
 
     ngx_conf_merge_value(conf->csrf, prev->csrf, 0);

@@ -82,6 +82,11 @@ ngx_http_latchkey_reissue_here(ngx_http_request_t *r,
 
     if (lk_guard_reissue(rt->guard, &presented, id, &issued) == LK_OK) {
         rc = ngx_http_latchkey_plan_cookie(r, ctx, &issued);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_latchkey_data_begun(r, ctx, &issued);
+        }
+
         ctx->issued = 1;
     }
 
@@ -110,7 +115,9 @@ ngx_http_latchkey_reissue_done(ngx_http_request_t *r,
 
     if (!late && job->status == LK_OK) {
 
-        if (ngx_http_latchkey_plan_cookie(r, ctx, &job->issued) != NGX_OK) {
+        if (ngx_http_latchkey_plan_cookie(r, ctx, &job->issued) != NGX_OK
+            || ngx_http_latchkey_data_begun(r, ctx, &job->issued) != NGX_OK)
+        {
             ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
             return;
         }

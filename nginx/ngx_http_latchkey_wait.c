@@ -30,18 +30,10 @@ ngx_http_latchkey_wait_init(ngx_http_latchkey_wait_t *wait,
 }
 
 
-/* Put R aside.  A request waits for one thing at a time. */
-ngx_int_t
-ngx_http_latchkey_wait_begin(ngx_http_latchkey_wait_t *wait,
-    ngx_http_request_t *r, ngx_msec_t at_most)
+/* Nobody reads from the client or writes to it while R waits. */
+static ngx_int_t
+ngx_http_latchkey_wait_aside(ngx_http_request_t *r)
 {
-    ngx_http_latchkey_ctx_t  *ctx;
-
-    ctx = ngx_http_latchkey_need_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
     if (r == r->main) {
 
         /* a client that goes away meanwhile is to be noticed, also by event
@@ -55,6 +47,28 @@ ngx_http_latchkey_wait_begin(ngx_http_latchkey_wait_t *wait,
     }
 
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_OK;
+}
+
+
+/* Put R aside.  A request waits for one thing at a time.  Where its answer is
+ * what waits, the request is in the works of a content handler: who reads and
+ * writes stays as it is. */
+ngx_int_t
+ngx_http_latchkey_wait_begin(ngx_http_latchkey_wait_t *wait,
+    ngx_http_request_t *r, ngx_msec_t at_most)
+{
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    ctx = ngx_http_latchkey_need_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!wait->filter && ngx_http_latchkey_wait_aside(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ctx->wait = wait;
     wait->request = r;
@@ -101,6 +115,10 @@ ngx_http_latchkey_wait_cancel(ngx_http_latchkey_wait_t *wait)
     ngx_http_request_t  *r;
 
     r = ngx_http_latchkey_wait_end(wait);
+
+    if (wait->filter) {
+        return;
+    }
 
     if (r == r->main) {
         r->read_event_handler = ngx_http_block_reading;

@@ -326,6 +326,11 @@ typedef enum lk_counter {
     LK_COUNT_STALE_SERVED, /* served by latchkey_on_unknown */
     LK_COUNT_EVENTS,       /* events followed */
     LK_COUNT_RESYNC,       /* times the stream had to be read from its start */
+    LK_COUNT_DATA_CHANGED, /* changes of session data that applications asked for and got */
+    LK_COUNT_DATA_REFUSED, /* ... that were wrong */
+    LK_COUNT_DATA_OVER,    /* ... that found no session */
+    LK_COUNT_DATA_FAILED,  /* ... that could not be kept: the visitor was told */
+    LK_COUNT_DATA_DROPPED, /* fields that were too large for the request to the application */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

@@ -12,9 +12,6 @@
 #include "service/template.h"
 
 #include <latchkey/service.h>
-#include <pthread.h>
-
-#define LK_SERVICE_STRIPES 64
 
 struct lk_service {
     const lk_env *env;
@@ -23,8 +20,6 @@ struct lk_service {
     lk_accounts *accounts;
     lk_audit_write audit;
     void *audit_context;
-    /* One merge into the fields of a session at a time in this process, see session_data.c. */
-    pthread_mutex_t stripes[LK_SERVICE_STRIPES];
 };
 
 typedef struct lk__call lk__call;

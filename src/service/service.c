@@ -22,8 +22,6 @@ lk_status lk_service_open(const lk_env *env, const lk_settings *settings, lk_gua
                       .accounts = accounts,
                       .audit = audit,
                       .audit_context = audit_context};
-    for (size_t i = 0; i < LK_SERVICE_STRIPES; i++)
-        pthread_mutex_init(&s->stripes[i], NULL);
     return LK_OK;
 }
 
@@ -31,8 +29,6 @@ void lk_service_close(lk_service *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < LK_SERVICE_STRIPES; i++)
-        pthread_mutex_destroy(&s->stripes[i]);
     lk_free(s->env, s);
 }
 

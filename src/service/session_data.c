@@ -1,39 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * session_data.c - GET and PATCH /session/data: the fields of a session, changed by merge patch (RFC 7396).
- *
- * Writers of different fields never meet: each field is an operation of its own on the newest record. Writers
- * of different members of one field do: the field is merged and written back only if it is still what was
- * read (LK_OP_COMPARE_SET); who comes second reads again. Nothing acknowledged is lost. Inside this process
- * such writers of one session take turns, or the slowest of many would never get through; so a second attempt
- * is for other processes.
  */
 #include "service/call.h"
-#include "service/merge.h"
+#include "service/data_change.h"
 #include "service/text.h"
 
 #include "carrier/carrier.h"
-
-#include <time.h>
-
-#define TRIES 100      /* rounds against other processes; in each of them one writer gets through */
-#define EAGER_TRIES 10 /* without waiting: the fresh read is the best chance there is */
-
-/* The session as it is now, with the memory it lives in. */
-typedef struct current {
-    lk_session session;
-    uint8_t *record;
-} current;
-
-static lk_status load(lk__call *c, current *now)
-{
-    lk_reason why;
-    if (now->record == NULL)
-        now->record = lk__arena_take(c->arena, LK_RECORD_MAX);
-    if (now->record == NULL)
-        return LK_FAULT;
-    return lk_guard_session(c->s->guard, &c->presented, c->id, now->record, &now->session, &why);
-}
 
 static void answer_data(lk__call *c, lk_view fields, uint32_t revision)
 {
@@ -56,13 +29,9 @@ static void answer_data(lk__call *c, lk_view fields, uint32_t revision)
     lk__answer(c, 200, "application/json", &body);
 }
 
-/* The session was there a moment ago: it ended meanwhile, or the store is away. */
-static void answer_lost(lk__call *c, lk_status status)
+/* The session was there a moment ago, and ended meanwhile. */
+static void answer_over(lk__call *c)
 {
-    if (status != LK_MISS && status != LK_STALE) {
-        lk__answer_unavailable(c);
-        return;
-    }
     c->id->reason = (c->id->flags & LK_SESSION_ENDING) != 0 ? LK_REASON_REPLACED : LK_REASON_REVOKED;
     lk__answer_unauthorized(c);
 }
@@ -79,7 +48,8 @@ static bool has_bad_header(const lk__call *c)
 
 void lk__data_get(lk__call *c)
 {
-    current now = {.record = NULL};
+    lk_session now;
+    lk_reason why;
     if (has_bad_header(c)) {
         lk__answer_unauthorized(c);
         return;
@@ -88,28 +58,16 @@ void lk__data_get(lk__call *c)
         answer_data(c, (lk_view){0}, 0);
         return;
     }
-    lk_status status = load(c, &now);
+    uint8_t *record = lk__arena_take(c->arena, LK_SESSION_ROOM);
+    lk_status status = LK_FAULT;
+    if (record != NULL)
+        status = lk_guard_session(c->s->guard, &c->presented, c->id, record, &now, &why);
     if (status == LK_OK)
-        answer_data(c, now.session.fields, now.session.revision);
+        answer_data(c, now.fields, now.revision);
+    else if (status == LK_MISS || status == LK_STALE)
+        answer_over(c);
     else
-        answer_lost(c, status);
-}
-
-/* Does If-Match name REVISION? RFC 9110 section 13.1.1: a list of entity tags or '*'; weak ones never
- * match. */
-static bool if_match_has(lk_view if_match, uint32_t revision)
-{
-    uint8_t memory[16];
-    lk_buf etag = lk_buf_over(memory, sizeof(memory));
-    lk_buf_add_printf(&etag, "\"%u\"", revision);
-    while (if_match.len > 0) {
-        size_t end = lk_view_find(if_match, ',');
-        lk_view tag = lk_view_trim(lk_view_part(if_match, 0, end));
-        if_match = lk_view_part(if_match, end + 1, if_match.len);
-        if (lk_view_equal(tag, lk_buf_view(&etag)) || (revision > 0 && lk_view_equal(tag, LK_VIEW("*"))))
-            return true;
-    }
-    return false;
+        lk__answer_unavailable(c);
 }
 
 static void answer_mismatch(lk__call *c)
@@ -118,111 +76,61 @@ static void answer_mismatch(lk__call *c)
                        LK_VIEW("If-Match names another revision than the one that is there now: read again"));
 }
 
-/* A full session is the client's to solve, a full store is not: which of the two is it? */
-static void answer_full(lk__call *c, const current *now, const lk_op *ops, size_t n)
+static void answer_rule(lk__call *c, const lk_note *note)
 {
-    lk_note note = {{0}};
-    lk_buf out = lk__arena_buf(c->arena, LK_FIELDS_BYTES_MAX + 1024);
-    if (!lk__arena_failed(c->arena) && lk_fields_apply(now->session.fields, ops, n, &out, &note) == LK_FULL)
-        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));
-    else
-        lk__answer_unavailable(c);
+    lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note->text)));
 }
 
-/* After many rounds fall out of step with whoever keeps being faster. */
-static void step_aside(lk__call *c, int try)
+static void answer_end(lk__call *c, lk__change_end end, const lk__change *change)
 {
-    uint8_t random = 0;
-    if (try < EAGER_TRIES || lk_random(c->s->env, &random, 1) != LK_OK)
+    switch (end) {
+    case LK_CHANGE_DONE:
+        answer_data(c, change->now.fields, change->now.revision);
         return;
-    struct timespec wait = {.tv_nsec = (long)random * 4000};
-    (void)nanosleep(&wait, NULL);
-}
-
-/* Is a member of PATCH merged into what is there? */
-static bool merges(lk_view patch)
-{
-    lk_json_item item;
-    for (size_t at = 0; lk_json_next(patch, &at, &item);) {
-        if (item.type == LK_JSON_OBJECT)
-            return true;
-    }
-    return false;
-}
-
-/* One attempt: read, merge, write if nothing it was merged into has changed. LK_REFUSED: somebody was faster,
- * try again. With any other status the call is answered. */
-static lk_status change_once(lk__call *c, current *now, lk__arena *scratch, lk_view if_match)
-{
-    lk_op *ops;
-    size_t n;
-    lk_note note = {{0}};
-    lk_issued again = {.len = 0};
-    uint32_t revision = now->session.revision;
-    if (if_match.len > 0 && !if_match_has(if_match, revision)) {
+    case LK_CHANGE_BROKEN:
+        answer_rule(c, change->note);
+        return;
+    case LK_CHANGE_MISMATCH:
         answer_mismatch(c);
-        return LK_OK;
+        return;
+    case LK_CHANGE_OVER:
+        answer_over(c);
+        return;
+    case LK_CHANGE_CONFLICT:
+        lk__answer_retry_after(c, 1);
+        lk__answer_problem(c, LK_PROBLEM_CONFLICT, LK_VIEW("nothing was changed; send the patch again"));
+        return;
+    case LK_CHANGE_UNKNOWN:
+        lk__answer_unavailable(c);
+        return;
     }
-    lk_status status = lk__merge_ops(now->session.fields, c->req->body, scratch, &ops, &n, &note);
-    if (status == LK_REFUSED || (status == LK_FULL && !lk__arena_failed(scratch))) {
-        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));
-        return LK_OK;
-    }
-    if (status == LK_OK && n > 0)
-        status = lk_guard_change(c->s->guard, &c->presented, c->id, if_match.len > 0 ? revision : 0, ops, n,
-                                 &revision, &again, &note);
-    if (status == LK_OK && again.len > 0)
-        status = lk__answer_again(c, &again);
+}
+
+static void change_and_answer(lk__call *c, lk_view if_match)
+{
+    lk_data_step step = {.verb = LK_DATA_SET, .text = c->req->body};
+    lk_issued again = {.len = 0};
+    lk_note note = {{0}};
+    lk__change change = {.guard = c->s->guard,
+                         .presented = &c->presented,
+                         .id = c->id,
+                         .steps = &step,
+                         .n = 1,
+                         .if_match = if_match,
+                         .record = lk__arena_take(c->arena, LK_SESSION_ROOM),
+                         .again = &again,
+                         .note = &note};
+    lk__change_end end = change.record == NULL ? LK_CHANGE_UNKNOWN : lk__change_run(&change);
+    if (end == LK_CHANGE_DONE && again.len > 0 && lk__answer_again(c, &again) != LK_OK)
+        end = LK_CHANGE_UNKNOWN;
     lk_issued_wipe(&again);
-    /* There is no store that could be full of a sealed session. */
-    if (status == LK_FULL && c->id->kind == LK_KIND_SEALED)
-        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));
-    else if (status == LK_FULL)
-        answer_full(c, now, ops, n);
-    /* What is answered is what is there now: with what others have written since, and its own tag. */
-    if (status == LK_OK)
-        status = load(c, now);
-    if (status == LK_OK)
-        answer_data(c, now->session.fields, now->session.revision);
-    if (status == LK_MISS || status == LK_STALE || status == LK_FAULT)
-        answer_lost(c, status);
-    return status;
-}
-
-static lk_status attempt(lk__call *c, current *now, lk_view if_match)
-{
-    lk__arena *scratch = lk__arena_new(c->s->env); /* a hundred attempts would fill the response's own */
-    lk_status status = scratch == NULL ? LK_FAULT : load(c, now);
-    if (status == LK_OK)
-        status = change_once(c, now, scratch, if_match);
-    else
-        answer_lost(c, status);
-    lk__arena_free(scratch);
-    return status;
-}
-
-static lk_status write_in_turn(lk__call *c, current *now, lk_view if_match)
-{
-    lk_status status = LK_REFUSED;
-    pthread_mutex_t *turn = &c->s->stripes[c->id->key.bytes[0] % LK_SERVICE_STRIPES];
-    bool take_turns = merges(c->req->body);
-    if (take_turns)
-        pthread_mutex_lock(turn);
-    for (int try = 0; try < TRIES && status == LK_REFUSED; try++) {
-        status = attempt(c, now, if_match);
-        if (status == LK_REFUSED)
-            step_aside(c, try);
-    }
-    if (take_turns)
-        pthread_mutex_unlock(turn);
-    return status;
+    answer_end(c, end, &change);
 }
 
 /* The visitor's first field: a session nobody logged in, and its cookie. */
 static bool begin_session(lk__call *c)
 {
     lk_issued issued;
-    lk_identity *id = c->id;
     if (!lk__issue_is_safe(c))
         return false;
     if (lk_guard_issue_anonymous(c->s->guard, lk__agent_kept(c), c->req->address, &issued, NULL) != LK_OK) {
@@ -230,16 +138,7 @@ static bool begin_session(lk__call *c)
         return false;
     }
     bool good = lk__answer_again(c, &issued) == LK_OK;
-    id->has_session = true;
-    id->kind = issued.kind;
-    id->carrier = LK_CARRIER_COOKIE;
-    id->flags = LK_SESSION_ANONYMOUS;
-    id->key = issued.key;
-    id->generation = issued.generation;
-    id->issued_s = issued.issued_s;
-    id->ends_s = issued.ends_s;
-    id->expires_s = issued.expires_s;
-    lk_public_id_write(&issued.key, id->public_id);
+    lk_data_identity(&issued, c->id);
     lk_issued_wipe(&issued);
     if (!good)
         lk__answer_unavailable(c);
@@ -278,21 +177,18 @@ static bool read_patch(lk__call *c)
  * and a patch that sets nothing begins none. */
 static bool may_begin(lk__call *c)
 {
-    lk_op *ops;
-    size_t n;
     lk_note note = {{0}};
+    lk_data_step step = {.verb = LK_DATA_SET, .text = c->req->body};
     lk_buf fields = lk__arena_buf(c->arena, LK_FIELDS_BYTES_MAX + 1024);
-    if (c->req->if_match.len > 0 && !if_match_has(c->req->if_match, 0)) {
+    if (c->req->if_match.len > 0 && !lk__if_match_has(c->req->if_match, 0)) {
         answer_mismatch(c);
         return false;
     }
-    lk_status status = lk__merge_ops((lk_view){0}, c->req->body, c->arena, &ops, &n, &note);
-    if (status == LK_OK)
-        status = lk_fields_apply((lk_view){0}, ops, n, &fields, &note);
-    if (lk__arena_failed(c->arena))
+    lk_status status = lk__change_plan((lk_view){0}, &step, 1, c->arena, NULL, NULL, &fields, &note);
+    if (status == LK_FAULT || lk__arena_failed(c->arena))
         lk__answer_unavailable(c);
     else if (status != LK_OK)
-        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));
+        answer_rule(c, &note);
     else if (fields.len == 0)
         answer_data(c, (lk_view){0}, 0);
     else
@@ -302,7 +198,6 @@ static bool may_begin(lk__call *c)
 
 void lk__data_patch(lk__call *c)
 {
-    current now = {.record = NULL};
     if (has_bad_header(c)) {
         lk__answer_unauthorized(c);
         return;
@@ -311,10 +206,6 @@ void lk__data_patch(lk__call *c)
         return;
     /* A session made in this call is seen by nobody else yet: the condition was checked before. */
     lk_view if_match = c->id->has_session ? c->req->if_match : (lk_view){0};
-    if (!c->id->has_session && (!may_begin(c) || !begin_session(c)))
-        return;
-    if (write_in_turn(c, &now, if_match) != LK_REFUSED)
-        return;
-    lk__answer_retry_after(c, 1);
-    lk__answer_problem(c, LK_PROBLEM_CONFLICT, LK_VIEW("nothing was changed; send the patch again"));
+    if (c->id->has_session || (may_begin(c) && begin_session(c)))
+        change_and_answer(c, if_match);
 }

@@ -49,7 +49,7 @@ HEADER_LAYER = {
     'settings': 'settings',
     'credential': 'credential', 'store': 'store', 'account': 'account',
     'guard': 'guard',
-    'service': 'service',
+    'service': 'service', 'data': 'service',
 }
 
 # Libraries that have one home, so that a change of library is a change of one folder.

@@ -304,6 +304,72 @@ static void merge_without_memory_is_a_fault_and_leaks_nothing(void **state)
     assert_int_equal(test_alloc_live(), before);
 }
 
+static lk_status add(const char *target, const char *patch, lk_buf *out)
+{
+    *out = lk_buf_over(text, sizeof(text));
+    return lk__add_text(lk_view_of(target), lk_view_of(patch), arena, out);
+}
+
+static void adding_goes_into_objects_and_adds_numbers_and_elements(void **state)
+{
+    (void)state;
+    static const char *const sums[][3] = {
+        {"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"},
+        {"{\"a\":1}", "{\"a\":-1,\"b\":5}", "{\"a\":0,\"b\":5}"},
+        {"", "{\"a\":{\"b\":[1]}}", "{\"a\":{\"b\":[1]}}"},
+        {"{\"a\":[1, 2 ],\"c\":\"x\"}", "{\"a\":[ [3] ]}", "{\"a\":[1,2,[3]],\"c\":\"x\"}"},
+        {"{\"a\":[ ]}", "{\"a\":[]}", "{\"a\":[]}"},
+        {"{\"a\":[1]}", "{\"a\":[]}", "{\"a\":[1]}"},
+        {"{\"a\":{\"b\":9}}", "{\"\\u0061\":{\"b\":1}}", "{\"a\":{\"b\":10}}"},
+    };
+    lk_buf out;
+    for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++) {
+        assert_int_equal(add(sums[i][0], sums[i][1], &out), LK_OK);
+        assert_int_equal(lk_json_check(lk_buf_view(&out), NULL, NULL), LK_OK);
+        assert_json(lk_buf_text(&out), sums[i][2]);
+    }
+}
+
+static void what_cannot_be_added_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {{"{\"a\":\"1\"}", "{\"a\":1}"},
+                                         {"{\"a\":1}", "{\"a\":\"1\"}"},
+                                         {"{\"a\":1}", "{\"a\":[1]}"},
+                                         {"{\"a\":[1]}", "{\"a\":1}"},
+                                         {"{\"a\":1}", "{\"a\":{}}"},
+                                         {"{}", "{\"a\":null}"},
+                                         {"{}", "{\"a\":true}"},
+                                         {"{\"a\":1}", "{\"a\":0.5}"},
+                                         {"[]", "{\"a\":1}"},
+                                         {"{\"a\":9223372036854775807}", "{\"a\":1}"}};
+    lk_buf out;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(add(bad[i][0], bad[i][1], &out), LK_REFUSED);
+}
+
+static void numbers_are_added_by_the_store_and_the_rest_is_compared(void **state)
+{
+    (void)state;
+    lk_op *ops;
+    size_t n;
+    lk_note note = {{0}};
+    lk_view fields = fields_of("cart", "{\"tea\":1}");
+    assert_int_equal(lk__add_ops(fields, LK_VIEW("{\"visits\":-2,\"cart\":{\"tea\":1},\"seen\":[1]}"), arena,
+                                 &ops, &n, NULL),
+                     LK_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(ops[0].kind, LK_OP_ADD);
+    assert_int_equal(ops[0].number, -2);
+    assert_int_equal(ops[1].kind, LK_OP_COMPARE_SET);
+    assert_true(lk_view_equal(ops[1].expected, LK_VIEW("{\"tea\":1}")));
+    assert_true(lk_view_equal(ops[1].value, LK_VIEW("{\"tea\":2}")));
+    assert_int_equal(ops[2].kind, LK_OP_COMPARE_SET);
+    assert_int_equal(ops[2].expected.len, 0);
+    assert_int_equal(lk__add_ops(fields, LK_VIEW("{\"cart\":1.5}"), arena, &ops, &n, &note), LK_REFUSED);
+    assert_non_null(strstr(note.text, "whole numbers"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -320,6 +386,9 @@ int main(void)
         T(field_that_was_no_object_is_replaced_only_if_it_still_is_what_it_was),
         T(names_no_field_can_have_are_refused_with_the_rule),
         T(more_members_than_fields_are_full),
+        T(adding_goes_into_objects_and_adds_numbers_and_elements),
+        T(what_cannot_be_added_is_refused),
+        T(numbers_are_added_by_the_store_and_the_rest_is_compared),
         T(merge_without_memory_is_a_fault_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
