@@ -277,6 +277,15 @@ def bench_library(build):
     return rows
 
 
+def bench_html(build):
+    out = subprocess.run([build / "bench" / "bench_html", "--json"], check=True, capture_output=True, text=True).stdout
+    print(f"\n{'links rewritten, one core':34} {'MB/s':>9} {'':>9} {'':>7} {'target':>8}")
+    rows = json.loads(out)
+    for r in rows:
+        print(f"{r['what']:34} {r['mb_s']:9,} {'':9} {'':7} {'>= 200':>8}  {met(r['mb_s'], 200, True)}")
+    return rows
+
+
 def bench_memory(build, args):
     rows = {}
     for name in ("bench_table", "bench_store"):
@@ -307,6 +316,7 @@ def main():
         print(f"this machine is busy (load {os.getloadavg()[0]:.1f}): whoever has more threads gets more of it, and ratios say little")
     if "library" in only:
         result["library"] = bench_library(build)
+        result["html"] = bench_html(build)
     if "memory" in only:
         result["memory"] = bench_memory(build, args)
     for name in ("lookups", "revoke", "many"):

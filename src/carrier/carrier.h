@@ -37,4 +37,18 @@ LK_CHECKED lk_status lk_bearer_find(const lk_view *fields, size_t n, lk_view *va
 /* The value of a header that holds nothing but a credential. Same answers. */
 LK_CHECKED lk_status lk_header_find(const lk_view *fields, size_t n, lk_view *value);
 
+/* ---- a session id in the path: `/shop/cart;lk=ID?x=1` ---- docs/url-carrier.md */
+
+#define LK_URL_ID_LEN 43 /* characters of a session id */
+
+/* Take the id out of URL, a path with its query as it stands in a request line. LK_OK: *id is a view into
+ * URL, and the rest was appended to OUT. LK_MISS: there is none, nothing was appended; `;lk=` in front of
+ * anything but an id is somebody else's. LK_REFUSED: two of them, or what is left would be another path than
+ * the one that was asked for (`/..;lk=ID`, `/;lk=ID/x`), or OUT is too small; nothing was appended. */
+LK_CHECKED lk_status lk_url_take(lk_view url, lk_buf *out, lk_view *id);
+
+/* Append TEXT (a Referer, a line of a log) to OUT without anything in it that has the form of `;lk=ID`. True
+ * when there was something to leave out. */
+bool lk_url_scrub(lk_view text, lk_buf *out);
+
 #endif
