@@ -3,6 +3,7 @@
  * place.c - opening the settings, keys, accounts and store a running gateway uses, beside it.
  */
 #include "place.h"
+#include "guard/open_store.h"
 #include "shm/table.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ void cli_path_of_url(const char *url, char out[LK_URL_MAX])
 
 static bool is_memory_store(const lk_settings *settings)
 {
-    return strncmp(settings->store, "memory:", 7) == 0;
+    return strncmp(settings->store, "memory:", 7) == 0 || strncmp(settings->move_store, "memory:", 7) == 0;
 }
 
 static int open_keys(const cli *c, unsigned wanted, cli_place *place)
@@ -195,11 +196,21 @@ lk_status cli_store_open(const lk_env *env, const char *url, const char *replica
     }
 }
 
-static lk_status open_one(cli_place *place, const char *replica, lk_note *note)
+/* A server that does not answer within its deadline is asked again, as in cli_store_open. */
+static lk_status open_one(cli_place *place, bool replica, lk_note *note)
 {
+    const struct timespec a_moment = {.tv_nsec = 300000000};
+    bool of_server =
+        strstr(place->settings.store, "://") != NULL || strstr(place->settings.move_store, "://") != NULL;
     lk_cluster_clock_init(&place->clock, lk_env_system(), place->table);
-    return cli_store_open(&place->clock.env, place->settings.store, replica, place->table, &place->store,
-                          note);
+    for (unsigned tries = 1;; tries++) {
+        lk_status status =
+            lk__open_store(&place->clock.env, &place->settings, replica, place->table, &place->store, note);
+        if (status != LK_FAULT || !of_server || tries == OPEN_TRIES) {
+            return status;
+        }
+        (void)nanosleep(&a_moment, NULL);
+    }
 }
 
 /* To end something, read from the replica that the gateway reads from: its table says how far into that one's
@@ -208,7 +219,7 @@ static lk_status open_one(cli_place *place, const char *replica, lk_note *note)
 static int open_store_to_revoke(const cli *c, cli_place *place)
 {
     lk_note note = {{0}};
-    if (open_one(place, place->settings.replica, &note) == LK_OK) {
+    if (open_one(place, true, &note) == LK_OK) {
         return CLI_YES;
     }
     lk_table_close(place->table);
@@ -217,7 +228,7 @@ static int open_store_to_revoke(const cli *c, cli_place *place)
     if (lk_table_open(lk_env_system(), NULL, OWN_TABLE_SIZE, &place->table, &joined, &note) != LK_OK) {
         return cli_fault(c, "shared memory: %s", note.text);
     }
-    lk_status status = open_one(place, NULL, &note);
+    lk_status status = open_one(place, false, &note);
     if (status == LK_OK) {
         cli_remark("the replica near this node does not answer; the store itself is used");
     }
@@ -230,6 +241,9 @@ static int open_store(const cli *c, unsigned wanted, cli_place *place)
     lk_note note = {{0}};
     int code = cli_table_open(c, &place->settings, !is_memory_store(&place->settings), &place->table);
     cli_path_of_url(place->settings.store, path);
+    if (path[0] == '\0') {
+        cli_path_of_url(place->settings.move_store, path);
+    }
     if (code == CLI_YES) {
         cli_become_self();
         code = cli_become_owner_of(c, path);
@@ -240,7 +254,7 @@ static int open_store(const cli *c, unsigned wanted, cli_place *place)
     if ((wanted & CLI_REVOKE) != 0 && place->settings.replica[0] != '\0') {
         return open_store_to_revoke(c, place);
     }
-    return cli_store_failed(c, open_one(place, NULL, &note), place->settings.store, &note);
+    return cli_store_failed(c, open_one(place, false, &note), place->settings.store, &note);
 }
 
 static int open_guard(const cli *c, cli_place *place)

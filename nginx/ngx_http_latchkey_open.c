@@ -218,6 +218,12 @@ ngx_http_latchkey_make_dirs(ngx_cycle_t *cycle,
     if (ngx_strncmp(url, "lmdb:", 5) == 0) {
         ngx_http_latchkey_make_dir(cycle, url + 5, 0);
     }
+
+    url = lmcf->settings.move_store;
+
+    if (ngx_strncmp(url, "lmdb:", 5) == 0) {
+        ngx_http_latchkey_make_dir(cycle, url + 5, 0);
+    }
 }
 
 

@@ -10,6 +10,7 @@
  * ended itself instead would be started again at once, and again.
  */
 #include "ngx_http_latchkey.h"
+#include <guard/open_store.h>
 
 
 #define NGX_HTTP_LATCHKEY_UPKEEP  1000
@@ -200,6 +201,7 @@ static const lk_env *
 ngx_http_latchkey_env(ngx_http_latchkey_runtime_t *rt)
 {
     return ngx_http_latchkey_is_network(rt->conf->settings.store)
+           || ngx_http_latchkey_is_network(rt->conf->settings.move_store)
            ? &rt->clock.env : lk_env_system();
 }
 
@@ -208,24 +210,14 @@ static lk_status
 ngx_http_latchkey_open_store(ngx_http_latchkey_runtime_t *rt,
     ngx_http_latchkey_opened_t *opened, lk_note *note)
 {
-    lk_status     status;
-    lk_settings  *settings;
+    lk_status  status;
 
     if (opened->store != NULL) {
         return LK_OK;
     }
 
-    settings = &rt->conf->settings;
-
-    if (settings->replica[0] != '\0') {
-        status = lk_store_open_replicated(ngx_http_latchkey_env(rt),
-                                          settings->store, settings->replica,
-                                          rt->conf->shared->table,
-                                          &opened->store, note);
-    } else {
-        status = lk_store_open(ngx_http_latchkey_env(rt), settings->store,
-                               rt->conf->shared->table, &opened->store, note);
-    }
+    status = lk__open_store(ngx_http_latchkey_env(rt), &rt->conf->settings, 1,
+                            rt->conf->shared->table, &opened->store, note);
 
     if (status != LK_OK) {
         opened->store = NULL;

@@ -75,11 +75,14 @@ ngx_http_latchkey_try(ngx_conf_t *cf, ngx_http_latchkey_main_conf_t *lmcf)
         prev = NULL;
     }
 
-    what.store = ngx_http_latchkey_is_network(lmcf->settings.store)
+    what.store = (ngx_http_latchkey_is_network(lmcf->settings.store)
+                  || ngx_http_latchkey_is_network(lmcf->settings.move_store))
                  && (prev == NULL
                      || ngx_strcmp(prev->settings.store, lmcf->settings.store)
                      || ngx_strcmp(prev->settings.replica,
-                                   lmcf->settings.replica));
+                                   lmcf->settings.replica)
+                     || ngx_strcmp(prev->settings.move_store,
+                                   lmcf->settings.move_store));
 
     what.accounts = ngx_http_latchkey_is_network(lmcf->settings.accounts)
                     && lmcf->ring != NULL
@@ -278,7 +281,9 @@ ngx_http_latchkey_trial_open(ngx_http_latchkey_main_conf_t *lmcf,
     trial->status = LK_OK;
     trial->accounts = 0;
 
-    if (what->store && settings->replica[0] != '\0') {
+    if (what->store && !ngx_http_latchkey_is_network(settings->store)) {
+        trial->status = LK_OK;
+    } else if (what->store && settings->replica[0] != '\0') {
         trial->status = lk_store_open_replicated(lk_env_system(),
                                                  settings->store,
                                                  settings->replica, NULL,
@@ -286,6 +291,15 @@ ngx_http_latchkey_trial_open(ngx_http_latchkey_main_conf_t *lmcf,
     } else if (what->store) {
         trial->status = lk_store_open(lk_env_system(), settings->store, NULL,
                                       &store, &trial->note);
+    }
+
+    /* the other store of a move */
+
+    if (trial->status == LK_OK && what->store
+        && ngx_http_latchkey_is_network(settings->move_store))
+    {
+        trial->status = lk_store_open(lk_env_system(), settings->move_store,
+                                      NULL, &store, &trial->note);
     }
 
     if (trial->status == LK_OK && what->accounts) {

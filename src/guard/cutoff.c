@@ -108,7 +108,7 @@ lk_status lk_guard_follow(lk_guard *g)
 {
     if (g->store_is_remote)
         return lk__view_follow(g);
-    _Atomic uint64_t *followed = lk_table_word(g->parts.table, LK_WORD_FOLLOWED);
+    _Atomic uint64_t *followed = lk__followed(g);
     _Atomic uint64_t *incomplete = lk_table_word(g->parts.table, LK_WORD_INCOMPLETE);
     uint64_t newest, at = atomic_load(followed);
     if (lk_store_event_seq(g->parts.store, &newest) != LK_OK)

@@ -3,6 +3,7 @@
  * guard.c - the guard as a whole: open, close, counters, readiness.
  */
 #include "guard/guard_internal.h"
+#include "guard/open_store.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,12 +26,49 @@ static lk_status cut_off_before_table(lk_guard *g)
     return lk__cutoff_apply(g, &c);
 }
 
+/* Of the two stores of a move one stream is followed. What was revoked before the move began may stand in the
+ * other alone, until it was copied. */
+static lk_status take_over_beside(lk_guard *g)
+{
+    enum { BATCH = 64 };
+    lk_store *store = lk_store_moves_beside(g->parts.store);
+    lk_event batch[BATCH];
+    uint64_t at = 0;
+    size_t n = BATCH;
+    while (store != NULL && n == BATCH) {
+        lk_status status = lk_store_events_since(store, at, batch, &n);
+        for (size_t i = 0; i < n && status == LK_OK; i++) {
+            if (batch[i].kind == LK_EVENT_CUTOFF)
+                status = lk__cutoff_apply(g, &batch[i].cutoff);
+            at = batch[i].seq;
+        }
+        if (status != LK_OK)
+            return LK_FAULT;
+    }
+    return LK_OK;
+}
+
+/* Sessions that move into the table are older than it, and nothing was forgotten: the other store has them
+ * all. When they move out of it, the table is what it was. */
+static lk_status begin_table(lk_guard *g)
+{
+    const lk_settings *s = g->parts.settings;
+    bool moves_out =
+        lk__is_between_stores(s) && s->move_to[0] != '\0' && strncmp(s->store, "memory:", 7) == 0;
+    if (lk__is_between_stores(s) && !moves_out)
+        atomic_store(lk_table_word(g->parts.table, LK_WORD_BEGUN_MS), 1);
+    return g->store_is_table || moves_out ? cut_off_before_table(g) : LK_OK;
+}
+
 /* Know what was revoked, before anybody is let in. */
 static lk_status open_view(lk_guard *g)
 {
+    if (begin_table(g) != LK_OK || take_over_beside(g) != LK_OK)
+        return LK_FAULT;
     if (g->store_is_remote)
         return lk__view_open(g);
-    lk_status status = g->store_is_table ? cut_off_before_table(g) : LK_OK;
+    lk_status status = LK_OK;
+    (void)lk__followed_claim(g);
     /* The table may be older than this store, or have followed another one: read the whole stream again. */
     atomic_store(lk_table_word(g->parts.table, LK_WORD_FOLLOWED), 0);
     return status == LK_OK ? lk_guard_follow(g) : status;

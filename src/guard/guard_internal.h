@@ -26,6 +26,8 @@ struct lk_guard {
     lk_touch touches[LK_TOUCH_QUEUE_MAX];
     size_t touches_n;
 
+    uint64_t store_name;              /* whose stream is followed; see lk__followed */
+    _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
     pthread_mutex_t follow_lock; /* one thread of this process at a time takes over events */
     pthread_t follower;
     bool has_follower;
@@ -116,6 +118,13 @@ void lk__near_drop(lk_guard *g, const lk_session_key *key);
 void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why);
 /* Nothing is known any more. */
 void lk__near_drop_all(lk_guard *g);
+
+/* How far this node has come in its store's stream: a word of the table, which all its processes share. While
+ * a configuration gives way to the next, processes of both are there, and the stream may be another one: the
+ * word belongs to the newer one, and who is older keeps to himself. */
+_Atomic uint64_t *lk__followed(lk_guard *g);
+/* Name the stream of this guard, and take the table for it. True: it was another one's before. */
+bool lk__followed_claim(lk_guard *g);
 
 /* ---- view.c: how this node follows the stream of a remote store ---- */
 int64_t lk__mono_ms(const lk_guard *g);

@@ -11,6 +11,7 @@
  * from the start of the stream begins a new era of near copies, since it does not tell which sessions ended.
  */
 #include "guard/guard_internal.h"
+#include "guard/open_store.h"
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -126,7 +127,7 @@ static lk_status read_from(lk_guard *g, uint64_t followed, uint64_t *at)
 
 static lk_status follow(lk_guard *g)
 {
-    _Atomic uint64_t *followed = word(g, LK_WORD_FOLLOWED), *incomplete = word(g, LK_WORD_INCOMPLETE);
+    _Atomic uint64_t *followed = lk__followed(g), *incomplete = word(g, LK_WORD_INCOMPLETE);
     uint64_t at, wanted = 0;
     int64_t begun_ms = lk__mono_ms(g);
     bool holes = atomic_load(incomplete) != 0;
@@ -168,7 +169,7 @@ lk_status lk__view_follow(lk_guard *g)
 lk_status lk__view_of_primary(lk_guard *g)
 {
     lk_store *primary = lk_store_writes_to(g->parts.store);
-    uint64_t followed = atomic_load(word(g, LK_WORD_FOLLOWED)), at = followed > 0 ? followed - 1 : 0;
+    uint64_t followed = atomic_load(lk__followed(g)), at = followed > 0 ? followed - 1 : 0;
     if (primary == g->parts.store || pthread_mutex_lock(&g->follow_lock) != 0)
         return LK_FAULT;
     lk_status status = read_on(g, primary, &at);
@@ -216,7 +217,11 @@ static void check_clock(lk_guard *g)
 static bool leads(lk_guard *g)
 {
     _Atomic uint64_t *who = word(g, LK_WORD_FOLLOWER), *beat = word(g, LK_WORD_FOLLOWER_MS);
-    uint64_t there = atomic_load(who), now_ms = (uint64_t)lk__mono_ms(g);
+    uint64_t there = atomic_load(who), now_ms = (uint64_t)lk__mono_ms(g), me = g->follower_id;
+    if (lk__followed(g) != word(g, LK_WORD_FOLLOWED)) { /* the next configuration follows by now */
+        (void)atomic_compare_exchange_strong(who, &me, 0);
+        return false;
+    }
     bool is_dead = now_ms > atomic_load(beat) + DEAD_MS || now_ms + DEAD_MS < atomic_load(beat);
     if (there != g->follower_id) {
         if (there != 0 && !is_dead)
@@ -246,8 +251,7 @@ static void *follower_main(void *argument)
             check_clock(g);
         lk_status status = follow_once(g);
         if (status == LK_OK)
-            status =
-                lk_store_events_wait(g->parts.store, atomic_load(word(g, LK_WORD_FOLLOWED)) - 1, WAIT_MS);
+            status = lk_store_events_wait(g->parts.store, atomic_load(lk__followed(g)) - 1, WAIT_MS);
         if (status != LK_OK)
             rest(status == LK_MISS ? BEHIND_MS : IDLE_MS);
     }
@@ -273,26 +277,45 @@ lk_status lk_guard_start_follower(lk_guard *g)
     return g->has_follower ? LK_OK : LK_FAULT;
 }
 
-/* A name for the store that is followed, so that a table left by another store is read from its start. */
-static uint64_t name_of_store(lk_guard *g)
+/* A name for the store that is followed, so that a table left by another store is read from its start. The
+ * two of a move have a name of their own: which of their streams is followed depends on both. */
+static uint64_t name_of_store(const lk_guard *g)
 {
-    uint8_t key[LK_TABLE_KEY_LEN];
+    const lk_settings *s = g->parts.settings;
+    uint8_t key[LK_TABLE_KEY_LEN], room[2 * LK_URL_MAX + 2];
+    lk_buf text = lk_buf_over(room, sizeof(room));
     uint64_t name;
-    lk_table_key(g->parts.table, LK_ENTRY_CUTOFF, lk_view_of(g->parts.settings->store), key);
+    lk_buf_add_text(&text, s->store);
+    if (lk__is_between_stores(s)) {
+        lk_buf_add_text(&text, s->move_to[0] != '\0' ? ">" : "<");
+        lk_buf_add_text(&text, s->move_store);
+    }
+    lk_table_key(g->parts.table, LK_ENTRY_CUTOFF, lk_buf_view(&text), key);
     memcpy(&name, key, sizeof(name));
     return name;
 }
 
+bool lk__followed_claim(lk_guard *g)
+{
+    g->store_name = name_of_store(g);
+    return atomic_exchange(word(g, LK_WORD_STORE), g->store_name) != g->store_name;
+}
+
+_Atomic uint64_t *lk__followed(lk_guard *g)
+{
+    return atomic_load(word(g, LK_WORD_STORE)) == g->store_name ? word(g, LK_WORD_FOLLOWED)
+                                                                : &g->followed_apart;
+}
+
 lk_status lk__view_open(lk_guard *g)
 {
-    uint64_t name = name_of_store(g);
     if (pthread_mutex_init(&g->follow_lock, NULL) != 0)
         return LK_FAULT;
     /* A view from the future is one from before this machine was started: its monotonic clock began again. */
     bool is_old = (int64_t)atomic_load(word(g, LK_WORD_VIEW_MS)) > lk__mono_ms(g);
     if (is_old)
         atomic_store(word(g, LK_WORD_VIEW_MS), 0);
-    if (atomic_exchange(word(g, LK_WORD_STORE), name) != name || is_old)
+    if (lk__followed_claim(g) || is_old)
         atomic_store(word(g, LK_WORD_FOLLOWED), 0);
     check_clock(g);
     lk_status status = follow_once(g);
