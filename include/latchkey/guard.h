@@ -136,6 +136,7 @@ typedef struct lk_identity {
     lk_reason reason; /* why refused, or (mode optional) why the visitor is anonymous */
     bool has_session; /* key and generation are good */
     bool logged_in;   /* user is good */
+    bool limited;     /* holds the scopes it names and no other; a login of the site itself holds all */
     bool drop_cookie; /* the presented session cookie is over for good: remove it from the browser */
     lk_reissue reissue;
     unsigned pieces; /* bit i: a cookie NAME.i came along; what the next answer does not write it removes */

@@ -203,6 +203,7 @@ static lk_status admit(const lk_session *s, lk_identity *out)
     out->has_session = true;
     out->logged_in = (s->flags & LK_SESSION_ANONYMOUS) == 0 && s->user.len > 0;
     out->key = s->key;
+    out->limited = s->scope.len > 0;
     out->previous = s->previous;
     out->generation = s->generation;
     out->flags = s->flags;
@@ -431,6 +432,8 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     if (claims.user.len == 0 ||
         !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope))
         return LK_REFUSED;
+    /* A token holds what it names and nothing else, unless it stands for a session of the site. */
+    out->limited = claims.scope.len > 0 || claims.session_ends_s == 0;
     judge_renewal(a, &claims);
     out->has_session = claims.has_session;
     out->logged_in = true;
@@ -466,10 +469,7 @@ static lk_reason judge_rule(const lk_rule *rule, const lk_identity *id, int64_t 
         return LK_REASON_WRONG_AUDIENCE;
     if (!has_every(lk_view_of(id->roles), rule->role))
         return LK_REASON_INSUFFICIENT_ROLE;
-    /* A session of the site itself carries no scope and is the user; a token holds what it names and nothing
-     * else. */
-    bool limited = id->scope[0] != '\0' || id->kind != LK_KIND_SESSION_ID;
-    if (limited && !has_every(lk_view_of(id->scope), rule->scope))
+    if (id->limited && !has_every(lk_view_of(id->scope), rule->scope))
         return LK_REASON_INSUFFICIENT_SCOPE;
     if (rule->max_age_s > 0 && now_s - id->auth_s > rule->max_age_s)
         return LK_REASON_REAUTHENTICATION_REQUIRED;

@@ -15,7 +15,8 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
 {
     bool asks = rule->role.len > 0 || rule->scope.len > 0 || rule->realm.len > 0 || rule->max_age_s > 0;
     lk_view name = rule->scope, scope = rule->scope;
-    (void)settings;
+    lk_way way = lk_way_of_settings(settings);
+    unsigned given = 1u << lk_way_credential(way), ids = 1u << LK_KIND_SESSION_ID;
     if (rule->mode == LK_MODE_OFF && (asks || rule->carriers != 0 || rule->kinds != 0))
         lk_note_set(note, "latchkey off takes nothing after it: what is not checked cannot be asked for");
     else if (rule->mode == LK_MODE_OPTIONAL && asks)
@@ -34,6 +35,12 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
             note,
             "scope= with credential=session_id does nothing: a session of the site holds every scope of "
             "its user; add a token kind, or ask for role=");
+    else if ((rule->kinds & ids) != 0 && (rule->kinds & given) == 0)
+        lk_note_set(note,
+                    "credential=session_id contradicts latchkey_share %s, under which a login is given %s: "
+                    "nobody could come in; add %s",
+                    lk_way_name(way), lk_kind_name(lk_way_credential(way)),
+                    lk_kind_name(lk_way_credential(way)));
     else
         return LK_OK;
     return LK_REFUSED;

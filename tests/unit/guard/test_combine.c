@@ -116,6 +116,32 @@ static void word_that_is_no_way_is_refused_with_those_there_are(void **state)
     assert_refused(all, sizeof(all) / sizeof(all[0]));
 }
 
+static void rule_that_would_let_in_no_login_of_the_way_is_refused(void **state)
+{
+    static const struct {
+        const char *share;
+        unsigned kinds;
+        bool fine;
+    } all[] = {
+        {"sealed_cookie", 1u << LK_KIND_SESSION_ID, false},
+        {"token", 1u << LK_KIND_SESSION_ID, false},
+        {"sealed_cookie", 1u << LK_KIND_SESSION_ID | 1u << LK_KIND_SEALED, true},
+        {"token", 1u << LK_KIND_TOKEN, true},
+        {"affinity", 1u << LK_KIND_SESSION_ID, true},
+        {"", 1u << LK_KIND_SESSION_ID, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        lk_note note = {""};
+        lk_settings s;
+        lk_rule rule = {.mode = LK_MODE_REQUIRED, .kinds = all[i].kinds};
+        lk_settings_init(&s);
+        (void)snprintf(s.share, sizeof(s.share), "%s", all[i].share);
+        assert_int_equal(lk_rule_check(&rule, &s, &note), all[i].fine ? LK_OK : LK_REFUSED);
+        assert_true(all[i].fine || strstr(note.text, all[i].share) != NULL);
+    }
+}
+
 typedef struct move {
     const char *store, *share, *to, *from, *move_store, *move_replica;
     const char *refusal; /* NULL: it is fine */
@@ -189,6 +215,7 @@ int main(void)
         cmocka_unit_test(way_that_the_store_is_is_fine),
         cmocka_unit_test(way_that_the_store_is_not_is_refused_with_the_cure),
         cmocka_unit_test(way_that_keeps_sessions_with_the_visitor_or_the_node_takes_the_stores_it_can),
+        cmocka_unit_test(rule_that_would_let_in_no_login_of_the_way_is_refused),
         cmocka_unit_test(move_is_between_two_ways_that_each_make_sense),
         cmocka_unit_test(word_that_is_no_way_is_refused_with_those_there_are),
         cmocka_unit_test(replica_of_a_store_that_has_none_is_refused),
