@@ -162,6 +162,8 @@ class Gate:
             self.add(label, server, f"Cookie: {cookie}", target)
             if server is memory:
                 self.add("memory session by auth_request", server, f"Cookie: {cookie}", None, "/sub")
+        _, headers, _ = memory.call("POST", "/auth/login", dict(user, credential="sealed"))
+        self.add("sealed session", memory, f"Cookie: {headers['Set-Cookie'].split(';')[0]}", 0.92)
         for kind, alg, label, target in (("simple", "HS256", "simple token", 0.93), ("jwt", "HS256", "JWT HS256", 0.93),
                                          ("jwt", "EdDSA", "JWT EdDSA, repeated", 0.93),
                                          ("jwt", "ES256", "JWT ES256, repeated", 0.93),

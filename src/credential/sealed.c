@@ -37,24 +37,23 @@ static lk_view version(void)
     return lk_view_make(LK__SEALED_MARK, sizeof(LK__SEALED_MARK) - 2);
 }
 
-/* Its length first: no two lists of parts have the same bytes. */
-static void add_part(lk_buf *bound, lk_view part)
+/* The associated data. Each part's length comes first: no two lists of parts have the same bytes. LK_OK, or
+ * LK_FULL when a part is too long. */
+static lk_status write_bound(const lk_seal_place *place, lk_view kid, uint8_t memory[BOUND_MAX], lk_view *out)
 {
-    if (part.len > PART_MAX)
-        bound->full = true;
-    lk_buf_add_byte(bound, (uint8_t)part.len);
-    lk_buf_add(bound, part);
-}
+    const lk_view parts[] = {version(), kid, place->purpose, place->name, place->realm};
+    size_t at = 0;
 
-/* The associated data. LK_OK, or LK_FULL when a part is too long. */
-static lk_status add_bound(const lk_seal_place *place, lk_view kid, lk_buf *bound)
-{
-    add_part(bound, version());
-    add_part(bound, kid);
-    add_part(bound, place->purpose);
-    add_part(bound, place->name);
-    add_part(bound, place->realm);
-    return lk_buf_status(bound);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (parts[i].len > PART_MAX)
+            return LK_FULL;
+        memory[at++] = (uint8_t)parts[i].len;
+        if (parts[i].len > 0)
+            memcpy(memory + at, parts[i].p, parts[i].len);
+        at += parts[i].len;
+    }
+    *out = lk_view_make(memory, at);
+    return LK_OK;
 }
 
 /* Characters of the text under KID with so many bytes of contents. */
@@ -139,14 +138,14 @@ static lk_status seal_box(const lk_env *env, const lk_signer *signer, const lk_s
                           uint8_t *box, size_t len)
 {
     uint8_t memory[BOUND_MAX];
-    lk_buf bound = lk_buf_over(memory, sizeof(memory));
+    lk_view bound;
     uint8_t *contents = box + LK_SEAL_SALT_LEN;
 
-    if (add_bound(place, lk_signer_kid(signer), &bound) != LK_OK)
+    if (write_bound(place, lk_signer_kid(signer), memory, &bound) != LK_OK)
         return LK_REFUSED;
     if (lk_random(env, box, LK_SEAL_SALT_LEN) != LK_OK)
         return LK_FAULT; /* never a salt that may have been there before */
-    return lk_seal(lk__signer_seal_mac(signer), box, lk_buf_view(&bound), contents, len, contents + len);
+    return lk_seal(lk__signer_seal_mac(signer), box, bound, contents, len, contents + len);
 }
 
 static lk_status write_text(lk_view kid, lk_view box, lk_buf *out)
@@ -214,15 +213,14 @@ static lk_status open_box(const lk_verifier *verifier, const lk_seal_place *plac
                           lk_buf *contents)
 {
     uint8_t memory[BOUND_MAX];
-    lk_buf bound = lk_buf_over(memory, sizeof(memory));
+    lk_view bound;
     size_t inside = len - LK_SEAL_EXTRA;
 
-    if (add_bound(place, lk_verifier_kid(verifier), &bound) != LK_OK)
+    if (write_bound(place, lk_verifier_kid(verifier), memory, &bound) != LK_OK)
         return LK_REFUSED;
     *contents = lk_buf_over(box + LK_SEAL_SALT_LEN, inside);
     contents->len = inside;
-    return lk_unseal(lk__verifier_seal_mac(verifier), box, lk_buf_view(&bound), contents->p, inside,
-                     contents->p + inside);
+    return lk_unseal(lk__verifier_seal_mac(verifier), box, bound, contents->p, inside, contents->p + inside);
 }
 
 /* What is inside a box that was proved. TEXT_LEN tells how many cookies it must have been made for. LK_OK;
