@@ -81,6 +81,25 @@ static int choose_apps(const cli *c, serve *s)
     return CLI_YES;
 }
 
+/* "cart,step" as nginx wants it: "cart step". What is no name of a field nginx says itself. */
+static int choose_data(const cli *c, serve *s)
+{
+    const char *given = cli_get(c, "data");
+    if (given == NULL) {
+        return CLI_YES;
+    }
+    size_t len = strlen(given);
+    if (len >= sizeof s->data ||
+        strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                      "-_.,*") != len) {
+        return cli_wrong(c, "--data %s: expected names of fields with commas between them, or *", given);
+    }
+    for (size_t i = 0; i <= len; i++) {
+        s->data[i] = given[i] == ',' ? ' ' : given[i];
+    }
+    return CLI_YES;
+}
+
 static int choose_workers(const cli *c, serve *s)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -97,6 +116,7 @@ static int choose(const cli *c, serve *s)
     int code = serve_listen(c, listen != NULL ? listen : "127.0.0.1:8080", &s->listen);
     code = code == CLI_YES ? choose_tls(c, s) : code;
     code = code == CLI_YES ? choose_apps(c, s) : code;
+    code = code == CLI_YES ? choose_data(c, s) : code;
     code = code == CLI_YES ? choose_workers(c, s) : code;
     code = code == CLI_YES ? serve_choose_dir(c, s) : code;
     code = code == CLI_YES ? serve_check_plain(c, "--dir", s->dir) : code;
@@ -143,6 +163,8 @@ static int run(cli *c)
 static const cli_option options[] = {
     {"listen", "ADDRESS", "where to listen (default 127.0.0.1:8080; port 0: any free one)"},
     {"app", "URL", "the application to pass requests to, http://HOST:PORT; several are taken in turn"},
+    {"data", "FIELDS",
+     "session data the application reads and changes, cart,step or * (docs/session-data.md)"},
     {"store", "URL", "who remembers sessions (default: lmdb in DIR); also file:PATH, env:NAME"},
     {"accounts", "URL", "the database of users (default: sqlite in DIR); also file:PATH, env:NAME"},
     {"replica", "URL", "a full copy of the store near this node, to read from"},

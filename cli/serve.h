@@ -41,6 +41,7 @@ typedef struct serve {
     serve_address listen;
     serve_address apps[SERVE_APPS_MAX];
     size_t apps_n;
+    char data[256]; /* fields of the session that are the application's, as latchkey_data has them */
     int64_t workers;
     bool split; /* the API in an nginx of its own */
     bool keep;  /* leave files of an earlier start as they are */

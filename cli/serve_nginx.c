@@ -100,6 +100,9 @@ static void write_app_location(const serve *s, FILE *f)
         fprintf(f, "            root \"%s/www\";\n            index index.html;\n        }\n", s->dir);
         return;
     }
+    if (s->data[0] != '\0') {
+        fprintf(f, "            latchkey_data %s accept;\n", s->data);
+    }
     fputs("            latchkey_csrf on;\n"
           "            proxy_pass http://app;\n"
           "            proxy_http_version 1.1;\n"

@@ -221,6 +221,15 @@ def test_application_is_told_who_asks(tmp_path, application, words):
 # ---- the process ----
 
 
+def test_application_is_sent_the_session_data_it_asks_for(tmp_path, application):
+    with running(tmp_path / "dir", "--app", application, "--data", "cart,step") as gateway:
+        browser = gateway.browser()
+        assert browser.send("PATCH", "/auth/session/data", {"cart": {"tea": 1}}).status == 200
+        told = browser.get("/").body.decode()
+        assert 'latchkey-data-cart: {"tea":1}\n' in told and "latchkey-data-step: \n" in told
+        assert gateway.stop() == YES
+
+
 def test_sigterm_stops_it_cleanly_and_a_login_survives(tmp_path):
     with running(tmp_path) as gateway:
         browser = gateway.browser()
@@ -392,6 +401,7 @@ def test_store_named_in_a_file_stays_in_that_file(tmp_path):
     (["--listen", "127.0.0.1:80;}"], "ADDRESS"),
     (["--app", "https://127.0.0.1:1"], "http://HOST:PORT"),
     (["--app", "http://127.0.0.1"], "http://HOST:PORT"),
+    (["--data", "cart;"], "names of fields"),
     (["--app", "http://127.0.0.1:3000/path"], "http://HOST:PORT"),
     (["--app", "http://a;b:3000"], "http://HOST:PORT"),
     (["--app", "http://u:p@h:3000"], "http://HOST:PORT"),

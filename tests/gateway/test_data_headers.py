@@ -471,6 +471,52 @@ def test_a_client_that_leaves_while_its_answer_waits_harms_nobody(any_gateway):
     assert 1 <= data(alice)["visits"] <= 31
 
 
+# ---- the ways to share a login ----
+
+@pytest.fixture(scope="module", params=["sealed_cookie", "token"])
+def way(request, make, tmp_path_factory):
+    [made] = make(f"lmdb:{tmp_path_factory.mktemp('lmdb')}/sessions", settings={"latchkey_share": request.param})
+    made.way = request.param
+    return made
+
+
+def test_data_rides_along_in_every_way(way):
+    alice = way.client()
+    answer = ask(alice, "/shop/", set={"cart": {"tea": 2}}, add={"visits": 1})
+    assert answer.status == 200 and is_clean(answer)
+    assert answer.get("Cache-Control") == "no-store"
+    answer = ask(alice, "/shop/", add={"cart": {"tea": 1}})
+    assert told(answer, "Latchkey-Data-cart") == '{"tea":2}' and told(answer, "Latchkey-Data-visits") == "1"
+    name = f"alice{way.port}"
+    assert alice.register(name).status == 201
+    assert alice.login(name).status == 200
+    answer = ask(alice, "/member/", add={"visits": 4})
+    assert told(answer, "Latchkey-Data-cart") == '{"tea":3}'
+    assert data(alice) == {"cart": {"tea": 3}, "visits": 4}, "latchkey_carry names the cart"
+    if way.way == "sealed_cookie":
+        assert all(value.startswith("v1.") or name != COOKIE for name, value in alice.cookies.items())
+
+
+def test_a_session_made_at_the_gate_takes_data_in_every_way(way):
+    alice = way.client()
+    answer = ask(alice, "/fresh/", set={"cart": 3}, headers={"Accept": "text/html"})
+    assert len(answer.all("Set-Cookie")) == 1
+    assert data(alice) == {"cart": 3}
+
+
+def test_what_does_not_fit_four_cookies_is_dropped(make, tmp_path_factory):
+    [sealed] = make(f"lmdb:{tmp_path_factory.mktemp('lmdb')}/sessions", settings={"latchkey_share": "sealed_cookie"})
+    alice = sealed.client()
+    ask(alice, "/shop/", set={"cart": "x" * 9000})
+    assert len(alice.cookies) == 4
+    before = dict(alice.cookies)
+    answer = ask(alice, "/shop/", set={"step": "y" * 4000})
+    assert answer.status == 200 and is_clean(answer) and answer.get("Set-Cookie") is None
+    assert alice.cookies == before and list(data(alice)) == ["cart"]
+    ask(alice, "/shop/", set={"cart": None, "step": 1})
+    assert len(alice.cookies) == 1 and data(alice) == {"step": 1}
+
+
 # ---- the store is slow, or gone ----
 
 @pytest.fixture(scope="module", params=["redis", "postgres"])
