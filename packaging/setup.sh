@@ -13,7 +13,7 @@ build=(gcc libc6-dev make meson ninja-build pkg-config python3 nginx nginx-dev l
        liblmdb-dev libsqlite3-dev libpq-dev libmariadb-dev libhiredis-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
 run=("${build[@]}")
 test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto jose
-      curl chromium iproute2 postgresql mariadb-server redis-server redis-sentinel redis-tools)
+      curl chromium haproxy iproute2 postgresql mariadb-server redis-server redis-sentinel redis-tools)
 bench=("${build[@]}" wrk curl postgresql mariadb-server redis-server redis-sentinel redis-tools)
 
 case "${1:-}" in
