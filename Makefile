@@ -7,7 +7,7 @@ SANITIZED := build-sanitized
 DESTDIR ?=
 prefix ?= /usr/local
 
-.PHONY: all run test bench fuzz install clean help
+.PHONY: all run lab test bench fuzz install clean help
 
 all: $(BUILD)/build.ninja ## build the command, the nginx module and the library into build/
 	@ninja -C $(BUILD)
@@ -23,6 +23,11 @@ run: ## the demonstration: a gateway at http://127.0.0.1:8080 in front of a smal
 	@packaging/setup.sh run
 	@$(MAKE) --no-print-directory all
 	@exec examples/shop/run $(BUILD)
+
+lab: ## the ways to share a login, measured side by side on this machine: a table, and build/lab.html
+	@packaging/setup.sh lab
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/latchkey lab --html $(BUILD)/lab.html
 
 test: ## every test, under the sanitizers, against real servers
 	@packaging/setup.sh test

@@ -97,6 +97,7 @@ extern const cli_command cli_json_commands[];
 extern const cli_command cli_cookie_commands[];
 extern const cli_command cli_redirect_commands[];
 extern const cli_command cli_password_commands[];
+extern const cli_command cli_lab_commands[];
 
 /* help.c */
 int cli_help(int argc, const char *const *argv); /* `latchkey help ...` */

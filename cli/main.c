@@ -13,7 +13,8 @@ const cli_command *const cli_groups[] = {
     cli_key_commands,      cli_token_commands,    cli_cutoff_commands,
     cli_store_commands,    cli_node_commands,     cli_settings_commands,
     cli_jws_commands,      cli_json_commands,     cli_cookie_commands,
-    cli_redirect_commands, cli_password_commands, NULL,
+    cli_redirect_commands, cli_password_commands, cli_lab_commands,
+    NULL,
 };
 
 const cli_command *cli_find_group(const char *group)

@@ -3,7 +3,7 @@
 #
 # Install the Debian packages that a make target needs, and only those.
 #
-#   packaging/setup.sh build|run|test|bench
+#   packaging/setup.sh build|run|lab|test|bench
 #
 # What apt installs it also starts (nginx on port 80, for one); a policy-rc.d prevents that while this script runs and
 # what was there before is put back. Without root or sudo nothing is tried: the one line to run is printed instead.
@@ -12,6 +12,7 @@ set -euo pipefail
 build=(gcc libc6-dev make meson ninja-build pkg-config python3 nginx nginx-dev libssl-dev libsodium-dev libjansson-dev
        liblmdb-dev libsqlite3-dev libpq-dev libmariadb-dev libhiredis-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
 run=("${build[@]}")
+lab=("${build[@]}" postgresql redis-server redis-sentinel)
 test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto jose
       curl chromium haproxy iproute2 postgresql mariadb-server redis-server redis-sentinel redis-tools)
 bench=("${build[@]}" wrk curl postgresql mariadb-server redis-server redis-sentinel redis-tools)
@@ -19,13 +20,14 @@ bench=("${build[@]}" wrk curl postgresql mariadb-server redis-server redis-senti
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
 run) wanted=("${run[@]}") ;;
+lab) wanted=("${lab[@]}") ;;
 test | bench)
     [ "$1" = test ] && wanted=("${test[@]}") || wanted=("${bench[@]}")
     command -v node >/dev/null 2>&1 || wanted+=(nodejs)
     command -v npm >/dev/null 2>&1 || wanted+=(npm)
     ;;
 *)
-    echo "usage: packaging/setup.sh build|run|test|bench" >&2
+    echo "usage: packaging/setup.sh build|run|lab|test|bench" >&2
     exit 2
     ;;
 esac

@@ -12,7 +12,7 @@ _latchkey()
         if [[ -z $group ]]; then group=$word; elif [[ -z $verb ]]; then verb=$word; fi
     done
     case $previous in
-        --conf | --jwk | --dir | --keys | --tls | --nginx)
+        --conf | --jwk | --dir | --keys | --tls | --nginx | --html)
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
         --alg) words=(HS256 ES256 RS256 EdDSA) ;;
@@ -20,6 +20,7 @@ _latchkey()
         --reason) words=(revoked kicked banned replaced) ;;
         --kind) words=(jwt simple) ;;
         --share | --to) words=(sealed_cookie affinity database replication central token) ;;
+        --ways) words=(sealed_cookie affinity affinity_ip_hash database replication central token) ;;
         --store | --accounts | --replica) words=("${stores[@]}") ;;
         *) [[ "$group $verb" == 'store copy' && $current != -* ]] && words=("${stores[@]}") ||
             mapfile -t words < <("${COMP_WORDS[0]}" help --words ${group:+"$group"} ${verb:+"$verb"} 2>/dev/null) ;;
