@@ -326,6 +326,7 @@ typedef enum lk_counter {
     LK_COUNT_STORE_BATCH,  /* batches of look-ups sent to a remote store */
     LK_COUNT_STALE_SERVED, /* served by latchkey_on_unknown */
     LK_COUNT_EVENTS,       /* events followed */
+    LK_COUNT_COPIES,       /* sealed sessions ended since somebody had copied them */
     LK_COUNT_RESYNC,       /* times the stream had to be read from its start */
     LK_COUNT_DATA_CHANGED, /* changes of session data that applications asked for and got */
     LK_COUNT_DATA_REFUSED, /* ... that were wrong */

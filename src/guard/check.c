@@ -386,6 +386,10 @@ static lk_status check_sealed(attempt *a, lk_view text)
         status = trust_view(a);
     if (status == LK_OK)
         status = judge_life(a->g, &s, s.seen_s, a->now_s, &a->out->reason);
+    if (status == LK_OK && lk__sealed_is_behind(a->g, &s)) {
+        a->out->reason = LK_REASON_REVOKED;
+        return LK_STALE;
+    }
     if (status != LK_OK)
         return status;
     if (a->out->carrier == LK_CARRIER_COOKIE && lk__sealed_is_due(&s, s.seen_s, a->now_s))

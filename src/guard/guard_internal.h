@@ -13,6 +13,8 @@
 /* Last-seen times on their way to the store. A request that finds it full leaves its time in the table and
  * does not wait: the next tenth of the idle time queues it again. */
 #define LK_TOUCH_QUEUE_MAX 4096
+/* Ends of copied sessions on their way to the store. */
+#define LK_COPIES_MAX 64
 
 struct lk_guard {
     lk_guard_parts parts;
@@ -25,6 +27,8 @@ struct lk_guard {
     pthread_mutex_t touch_lock;
     lk_touch touches[LK_TOUCH_QUEUE_MAX];
     size_t touches_n;
+    lk_cutoff copies[LK_COPIES_MAX]; /* under touch_lock as well */
+    size_t copies_n;
 
     uint64_t store_name;              /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
@@ -171,6 +175,9 @@ LK_CHECKED lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LE
                                      lk_issued *out, lk_note *note);
 /* Is a box whose last use is SEEN_S to be handed out anew? */
 bool lk__sealed_is_due(const lk_session *s, int64_t seen_s, int64_t now_s);
+/* copies.c: was S copied? Then it ends, here and now, and in the store by lk__copies_tell. */
+bool lk__sealed_is_behind(lk_guard *g, const lk_session *s);
+LK_CHECKED lk_status lk__copies_tell(lk_guard *g); /* blocking */
 /* As lk_guard_session and lk_guard_change, for a visitor who presented a sealed session. ID may be NULL. */
 LK_CHECKED lk_status lk__sealed_session(lk_guard *g, const lk_presented *presented, uint8_t *buf, char *id,
                                         lk_session *out, lk_reason *why);

@@ -12,6 +12,9 @@
 LK_CHECKED lk_status lk__open_store(const lk_env *env, const lk_settings *s, bool replica,
                                     struct lk_table *table, lk_store **out, lk_note *note);
 
+/* Is the store at URL, under WAY, one node's own, so that the others do not see what is in it? */
+bool lk__is_own_store(const char *way, const char *url);
+
 /* Is S in the middle of a move between two stores? */
 bool lk__is_between_stores(const lk_settings *s);
 

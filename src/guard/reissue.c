@@ -160,6 +160,7 @@ static lk_status hand_out_sealed(reissue *x)
 {
     lk_status status = x->id->kind == LK_KIND_JWT ? give_id(x, false) : LK_OK;
     x->s.seen_s = lk_now_s(x->g->parts.env);
+    x->s.generation++; /* copies.c */
     return status == LK_OK ? lk__sealed_make(x->g, x->session_id, &x->s, x->out, NULL) : status;
 }
 

@@ -55,9 +55,10 @@ static lk_status sweep(lk_guard *g)
 
 lk_status lk_guard_upkeep(lk_guard *g)
 {
+    lk_status told = lk__copies_tell(g);
     lk_status flushed = flush_touches(g);
     lk_status swept = take_sweep(g) ? sweep(g) : LK_OK;
     /* With a remote store a thread of its own follows. */
     lk_status followed = g->store_is_remote ? LK_OK : lk_guard_follow(g);
-    return flushed == LK_OK && swept == LK_OK && followed == LK_OK ? LK_OK : LK_FAULT;
+    return told == LK_OK && flushed == LK_OK && swept == LK_OK && followed == LK_OK ? LK_OK : LK_FAULT;
 }

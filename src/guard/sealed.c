@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A box is worth a new one when a tenth of its idle time has passed, as a record is worth a write. */
-enum { STEPS = 10 };
+enum { STEPS = 10, HOUR_S = 3600 };
 
 static lk_seal_place place_of(const lk_guard *g)
 {
@@ -37,10 +37,11 @@ lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LEN + 1], con
     return LK_OK;
 }
 
+/* Sessions without an idle limit are handed out anew hourly, so that copies of them are noticed. */
 bool lk__sealed_is_due(const lk_session *s, int64_t seen_s, int64_t now_s)
 {
-    int64_t step_s = s->idle_s / STEPS;
-    return s->idle_s > 0 && now_s - seen_s >= (step_s > 0 ? step_s : 1);
+    int64_t step_s = s->idle_s > 0 ? s->idle_s / STEPS : HOUR_S;
+    return now_s - seen_s >= (step_s > 0 ? step_s : 1);
 }
 
 /* The room of one call: what was presented, in full, and what it becomes. */

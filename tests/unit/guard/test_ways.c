@@ -357,6 +357,47 @@ static void sealed_session_is_handed_out_anew_by_tenths_of_its_idle_time(void **
     assert_alice(next.text, LK_KIND_SEALED);
 }
 
+/* The owner's browser goes on, somebody else kept what it had N renewals ago. */
+static lk_issued fall_behind(int renewals, lk_issued *owner)
+{
+    static lk_issued next, copy;
+    go(LK_WAY_SEALED_COOKIE, LK_WAY_UNSAID);
+    login(LK_WAY_SEALED_COOKIE, owner);
+    copy = *owner;
+    for (int i = 0; i < renewals; i++) {
+        test_clock_advance_ms(w.settings.idle_s * 100);
+        assert_int_equal(reissue(owner->text, &next), LK_OK);
+        *owner = next;
+        assert_alice(owner->text, LK_KIND_SEALED);
+    }
+    return copy;
+}
+
+static void copy_of_a_sealed_session_that_falls_behind_ends_it_for_both(void **state)
+{
+    static lk_issued owner, copy;
+    (void)state;
+    copy = fall_behind(2, &owner);
+    assert_revoked(copy.text);
+    assert_revoked(owner.text);
+    assert_int_equal(lk_guard_counted(w.guard, LK_COUNT_COPIES), 1);
+    /* for every node, and after a restart */
+    assert_int_equal(lk_guard_upkeep(w.guard), LK_OK);
+    if (lk_store_is_durable(w.store))
+        world_restart(&w, true);
+    assert_revoked(owner.text);
+}
+
+static void request_that_was_on_its_way_is_no_copy(void **state)
+{
+    static lk_issued owner, late;
+    (void)state;
+    late = fall_behind(1, &owner);
+    assert_alice(late.text, LK_KIND_SEALED);
+    assert_alice(owner.text, LK_KIND_SEALED);
+    assert_int_equal(lk_guard_counted(w.guard, LK_COUNT_COPIES), 0);
+}
+
 static void renewed_token_ends_with_the_login(void **state)
 {
     static lk_issued held, next;
@@ -393,6 +434,8 @@ int main(int argc, char **argv)
         T(login_of_the_site_holds_every_scope_under_every_way),
         T(anonymous_visit_moves_between_the_store_and_the_cookie),
         T(sealed_session_is_handed_out_anew_by_tenths_of_its_idle_time),
+        T(copy_of_a_sealed_session_that_falls_behind_ends_it_for_both),
+        T(request_that_was_on_its_way_is_no_copy),
         T(renewed_token_ends_with_the_login),
     };
     for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
