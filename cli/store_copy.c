@@ -135,9 +135,10 @@ static int bring_to_disk(copying *k)
 
 static int copy_all(copying *k)
 {
+    unsigned passes = k->only_ends ? 0 : PASSES_MAX;
     k->is_first = true;
     int code = step(k, "copying cut-offs", NULL, copy_cutoffs);
-    for (unsigned pass = 0; code == CLI_YES && pass < PASSES_MAX && (pass == 0 || k->changed > 0); pass++) {
+    for (unsigned pass = 0; code == CLI_YES && pass < passes && (pass == 0 || k->changed > 0); pass++) {
         k->is_first = pass == 0;
         code = step(k, pass == 0 ? "copying" : "looking again", &k->from, copy_sessions);
     }
@@ -280,28 +281,42 @@ static int choose(const cli *c, copying *k)
     return code == CLI_YES ? are_two(k) : code;
 }
 
+int copy_open(copying *k)
+{
+    k->begun_ms = lk_env_system()->mono_ms(lk_env_system());
+    k->lanes_n = k->lanes_n > 0 ? k->lanes_n : LANES_DEFAULT;
+    int code = store_open(k->c, &k->from);
+    code = code == CLI_YES ? store_open(k->c, &k->to) : code;
+    code = code == CLI_YES ? store_lanes_open(k->c, &k->to, (unsigned)k->lanes_n, &k->lanes) : code;
+    return code == CLI_YES ? make_room(k) : code;
+}
+
+int copy_work(copying *k)
+{
+    compare_clocks(k);
+    return copy_all(k);
+}
+
+void copy_close(copying *k)
+{
+    store_lanes_close(k->lanes);
+    free(k->items);
+    free(k->loads);
+    free(k->records);
+    free(k->heads);
+    store_close(&k->from);
+    store_close(&k->to);
+}
+
 int store_copy(cli *c)
 {
     static copying k;
     k = (copying){.c = c, .lanes_n = LANES_DEFAULT, .ends_unknown = cli_has(c, "end-unknown")};
-    k.begun_ms = lk_env_system()->mono_ms(lk_env_system());
     cli_signals_hold();
     int code = choose(c, &k);
-    code = code == CLI_YES ? store_open(c, &k.from) : code;
-    code = code == CLI_YES ? store_open(c, &k.to) : code;
-    code = code == CLI_YES ? store_lanes_open(c, &k.to, (unsigned)k.lanes_n, &k.lanes) : code;
-    code = code == CLI_YES ? make_room(&k) : code;
-    if (code == CLI_YES) {
-        compare_clocks(&k);
-        code = copy_all(&k);
-        code = code == CLI_YES ? answer(&k) : code;
-    }
-    store_lanes_close(k.lanes);
-    free(k.items);
-    free(k.loads);
-    free(k.records);
-    free(k.heads);
-    store_close(&k.from);
-    store_close(&k.to);
+    code = code == CLI_YES ? copy_open(&k) : code;
+    code = code == CLI_YES ? copy_work(&k) : code;
+    code = code == CLI_YES ? answer(&k) : code;
+    copy_close(&k);
     return code;
 }

@@ -67,11 +67,14 @@ typedef struct copying {
     copy_counts n;
     copy_marks marks;
     int64_t rate, lanes_n, begun_ms;
-    int64_t next_ms;   /* when the next batch may begin */
-    bool ends_unknown; /* --end-unknown */
-    bool is_first;     /* the pass that counts what was there before */
-    uint64_t at;       /* sessions this pass came to */
-    uint64_t changed;  /* of them, those made or brought up to date */
+    int64_t next_ms;     /* when the next batch may begin */
+    bool ends_unknown;   /* --end-unknown */
+    bool of_move;        /* of `latchkey move`: FROM knows every session, so there are no marks to go by */
+    bool leaves_unknown; /* of_move, and yet sessions of other nodes are in TO */
+    bool only_ends;      /* no session is copied: only cut-offs and ends are */
+    bool is_first;       /* the pass that counts what was there before */
+    uint64_t at;         /* sessions this pass came to */
+    uint64_t changed;    /* of them, those made or brought up to date */
 
     copy_item *items; /* COPY_BATCH of them */
     lk_load *loads;
@@ -84,6 +87,12 @@ typedef struct copying {
 } copying;
 
 /* ---- store_copy.c ---- */
+
+/* Open FROM and TO of K, which were chosen, and what the work needs. CLI_YES, else printed. */
+int copy_open(copying *k);
+/* Copy. CLI_YES, else printed; the counts are in K. */
+int copy_work(copying *k);
+void copy_close(copying *k);
 
 /* Did a call to the store of AT fail for good? The first failures wait a moment and say no. TRIES starts at
  * 0.

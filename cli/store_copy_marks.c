@@ -72,6 +72,9 @@ void copy_marks_read(copying *k, const cli_cutoffs *from, const cli_cutoffs *to)
 {
     char copied[LK_CUTOFF_KEY_MAX + 1], sent[LK_CUTOFF_KEY_MAX + 1];
     k->marks.in_to_ms = k->marks.in_from_ms = 0;
+    if (k->of_move) {
+        return;
+    }
     key_of(COPIED, &k->from, copied);
     for (size_t i = 0; i < to->n; i++) {
         raise_to(&k->marks.in_to_ms, &to->all[i], copied);
@@ -93,7 +96,7 @@ void copy_marks_begin(copying *k)
 int copy_marks_leave(copying *k)
 {
     lk_cutoff mark = {.level = LK_LEVEL_FAMILY, .reason = LK_REASON_REVOKED, .before_ms = k->marks.begun_ms};
-    if (k->marks.begun_ms == 0) {
+    if (k->marks.begun_ms == 0 || k->of_move) {
         return CLI_YES;
     }
     mark.until_s = mark.before_ms / 1000 + MARK_DAYS * 86400LL;

@@ -35,12 +35,13 @@ static int change(copying *k, const lk_session *from, const lk_session *to)
     uint32_t revision = to->revision;
     size_t n = list_ops(from, to, ops);
     while (revision < from->revision) {
-        lk_status status = lk_store_change(k->to.store, &to->key, to->generation, 0, ops, n, &revision, NULL);
+        lk_status status =
+            lk_store_change(k->to.store, &to->key, to->generation, revision, ops, n, &revision, NULL);
         if (status == LK_FAULT && copy_gives_up(&tries)) {
             return copy_lost(k, &k->to);
         }
         if (status != LK_OK && status != LK_FAULT) {
-            break; /* it ended in TO meanwhile */
+            break; /* it ended or was changed in TO meanwhile: the next pass looks again */
         }
     }
     return CLI_YES;
@@ -91,6 +92,10 @@ static int end_one(copying *k, const lk_session_key *key, lk_reason why)
  * its end stands: it cannot be a young one. */
 static int judge_unknown(copying *k, const copy_item *item)
 {
+    if (k->of_move) {
+        k->n.only_there += k->leaves_unknown;
+        return k->leaves_unknown ? CLI_YES : end_one(k, &item->key, LK_REASON_REVOKED);
+    }
     if (copy_unused_since(&item->s, k->marks.in_from_ms)) {
         return end_one(k, &item->key, LK_REASON_REVOKED);
     }

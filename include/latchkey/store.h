@@ -198,6 +198,8 @@ LK_CHECKED lk_status lk_store_open_replicated(const lk_env *env, const char *url
 typedef struct lk_store_move {
     const char *lead, *lead_replica; /* asked first; the replica as in lk_store_open_replicated, or NULL */
     const char *other;               /* all that is written goes there too */
+    bool is_apart;   /* `lead` is this node's own and `other` is shared by all nodes: what ended on another
+                        node is known to `other` alone, so that is asked as well */
     bool looks_back; /* `other` is the one that is left: what `lead` does not have is looked up there and
                         brought over. Otherwise `other` is only written to. */
 } lk_store_move;

@@ -297,11 +297,6 @@ static const lk_store_ops moving_ops = {
     .inspect = inspect,
 };
 
-static bool is_shared(const char *url)
-{
-    return strstr(url, "://") != NULL;
-}
-
 /* Only remote stores write the ends of sessions into their stream, and memory: has none at all. */
 static lk_store *stream_of(const lk__moving *m)
 {
@@ -342,7 +337,7 @@ static lk_status describe(lk__moving *m, const lk_store_move *move)
 
     m->lead_now = lk_store_writes_to(m->lead);
     m->looks_back = move->looks_back;
-    m->is_apart = !is_shared(move->lead) && is_shared(move->other);
+    m->is_apart = move->is_apart;
     m->stream = stream_of(m);
     m->all = m->is_apart && m->looks_back ? m->other : m->lead;
     m->ops = moving_ops;

@@ -57,17 +57,34 @@ static size_t list_ops(lk_view from, lk_view to, lk_op ops[OPS_MAX])
     return n;
 }
 
+/* A change that changes nothing but the revision. */
+static lk_op no_change(lk_view fields)
+{
+    lk_field field;
+    size_t at = 0;
+
+    if (lk_fields_next(fields, &at, &field))
+        return (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
+    return (lk_op){.kind = LK_OP_DELETE, .name = LK_VIEW("x")};
+}
+
 /* As many changes as FROM saw, each only if nobody else wrote: a client that holds an older revision must not
- * find it valid for newer fields. LK_REFUSED: somebody did, look again. */
+ * find it valid for newer fields. The fields come with the last of them: with an earlier one, a change that
+ * is on its way for that revision would be in them, and be made once more. LK_REFUSED: somebody wrote, look
+ * again. */
 static lk_status change_as(lk_store *store, const lk_session *from, const lk_session *to)
 {
-    lk_op ops[OPS_MAX];
+    lk_op ops[OPS_MAX], nothing = no_change(to->fields);
     size_t n = list_ops(from->fields, to->fields, ops);
     uint32_t revision = to->revision;
     lk_status status = LK_OK;
 
-    while (status == LK_OK && revision < from->revision)
-        status = lk_store_change(store, &to->key, to->generation, revision, ops, n, &revision, NULL);
+    while (status == LK_OK && revision < from->revision) {
+        bool is_last = revision == from->revision - 1;
+
+        status = lk_store_change(store, &to->key, to->generation, revision, is_last ? ops : &nothing,
+                                 is_last ? n : 1, &revision, NULL);
+    }
     return status;
 }
 

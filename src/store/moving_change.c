@@ -16,7 +16,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ROUNDS_MAX 9
+#define ROUNDS_MAX 12
+#define LOOKS_MAX 400
 #define WAIT_FIRST_NS 1000000L
 
 typedef struct changing {
@@ -64,6 +65,28 @@ static lk_status read_pair(lk__moving *m, const lk_session_key *key, pair *p)
     return loads[0].status != LK_OK ? loads[0].status : loads[1].status;
 }
 
+static bool has_all_of(lk_view fields, lk_view others, size_t *n)
+{
+    lk_field field;
+    lk_view value;
+
+    *n = 0;
+    for (size_t at = 0; lk_fields_next(others, &at, &field); ++*n) {
+        if (lk_fields_get(fields, field.name, &value) != LK_OK || !lk_view_equal(value, field.value))
+            return false;
+    }
+    return true;
+}
+
+/* In whatever order. */
+static bool has_same_fields(const pair *p)
+{
+    size_t here, there;
+
+    return has_all_of(p->lead.fields, p->other.fields, &there) &&
+           has_all_of(p->other.fields, p->lead.fields, &here) && here == there;
+}
+
 /* The fields that OPS are about get the values that they have in the leading store. */
 static lk_status set_alike(lk_store *store, const changing *c, const pair *p)
 {
@@ -90,7 +113,7 @@ static lk_status settle_once(lk__moving *m, const changing *c, pair *p, bool is_
 
     if (status != LK_OK)
         return status;
-    if (lk_view_equal(p->lead.fields, p->other.fields) && p->other.revision >= p->lead.revision)
+    if (has_same_fields(p) && p->other.revision >= p->lead.revision)
         return LK_OK;
     if (p->other.revision == before(c->revision) || p->other.revision >= p->lead.revision || is_last)
         status = lk_store_change(m->other, c->key, c->generation, p->other.revision, c->ops, c->n, &revision,
@@ -113,10 +136,15 @@ static lk_status settle(lk__moving *m, const changing *c)
     pair p = {.rooms = lk_alloc(m->base.env, 2 * (size_t)LK_RECORD_MAX)};
     lk_status status = p.rooms != NULL ? LK_REFUSED : LK_FAULT;
 
-    for (unsigned round = 0; round < ROUNDS_MAX && status == LK_REFUSED; round++) {
-        status = settle_once(m, c, &p, round == ROUNDS_MAX - 1);
+    /* Who is waited for may wait for others in turn: it is enough that the other store goes on. Who was killed
+     * on the way there is waited for in vain. */
+    for (unsigned round = 0, still = 0; round < LOOKS_MAX && status == LK_REFUSED; round++) {
+        uint32_t was = p.other.revision;
+
+        status = settle_once(m, c, &p, still >= ROUNDS_MAX || round == LOOKS_MAX - 1);
+        still = p.other.revision != was ? 0 : still + 1;
         if (status == LK_REFUSED)
-            rest(round);
+            rest(still);
     }
     lk_free(m->base.env, p.rooms);
     /* An older revision must not come again with other fields, when the other store leads. */
