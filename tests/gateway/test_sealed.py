@@ -123,8 +123,22 @@ def test_harmed_pieces_are_nobody(gateways, application, harm):
     assert len(held(alice)) == 3
     harm(alice.cookies)
     answer = alice.get("/app/")
-    assert answer.status == 401
+    assert answer.status == 401 and answer.json["reason"] == "malformed"
     assert held(alice) == []
+
+
+def test_box_cut_at_any_length_gets_one_answer(gateways, application):
+    gateway = make(gateways, application, SEALED)
+    box = visitor(gateway).cookies[COOKIE]
+    client = Client(gateway.port)
+    answers = set()
+    for length in range(1, len(box)):
+        answer = client.get("/app/", headers={"Cookie": f"{COOKIE}={box[:length]}"})
+        answers.add((answer.status, answer.body, tuple(answer.all("Set-Cookie"))))
+    assert len(answers) == 1
+    [(status, _, cookies)] = answers
+    assert status == 401 and len(cookies) == 1
+    assert client.get("/open/", headers={"Cookie": f"{COOKIE}={box[:-1]}"}).status == 200
 
 
 def test_box_of_another_cookie_name_or_realm_is_nobody(gateways, application):
