@@ -112,8 +112,8 @@ static lk_status put_into_store(reissue *x)
 
 /* ---- a token's session gets an id of its own ---- */
 
-/* Who comes second, or never heard the answer, finds the record replaced. The token is good for the rest of
- * its life all the same, and so he is given another session beside the one that replaced it. */
+/* Who comes second, or never heard the answer, finds the record replaced: it stays readable for as long as
+ * the token is good, and he is given another session beside the one that replaced it. */
 static lk_status give_id(reissue *x, bool in_store)
 {
     const lk_settings *settings = x->g->parts.settings;
@@ -136,8 +136,8 @@ static lk_status give_id(reissue *x, bool in_store)
         return LK_OK;
     status = LK_STALE;
     if (first)
-        status = lk_store_replace(x->g->parts.store, &old, generation, &x->s, now_s + settings->token_ttl_s,
-                                  fence_s, (lk_limit){0});
+        status = lk_store_replace(x->g->parts.store, &old, generation, &x->s, x->id->ends_s, fence_s,
+                                  (lk_limit){0});
     if (status == LK_STALE || status == LK_MISS)
         status = lk_store_create(x->g->parts.store, &x->s, (lk_limit){0}, NULL);
     return status == LK_REFUSED ? LK_FAULT : status;

@@ -177,6 +177,20 @@ static void move_twice(lk_way from, lk_way to)
     assert_alice(second.text, lk_way_credential(to));
 }
 
+static void answer_that_was_lost_is_given_again_later(void **state)
+{
+    static lk_issued old, lost, late;
+    (void)state;
+    go(LK_WAY_TOKEN, LK_WAY_UNSAID);
+    login(LK_WAY_TOKEN, &old);
+    go(LK_WAY_AFFINITY, LK_WAY_TOKEN);
+    assert_int_equal(reissue(old.text, &lost), LK_OK);
+    test_clock_advance_ms((w.settings.idle_s - 1) * 1000);
+    assert_int_equal(lk_guard_upkeep(w.guard), LK_OK);
+    assert_int_equal(reissue(old.text, &late), LK_OK);
+    assert_alice(late.text, LK_KIND_SESSION_ID);
+}
+
 static void two_requests_at_once_are_both_known(void **state)
 {
     (void)state;
@@ -425,6 +439,7 @@ int main(int argc, char **argv)
         T(login_becomes_one_of_the_other_way_and_keeps_its_data),
         T(session_keeps_its_name),
         T(two_requests_at_once_are_both_known),
+        T(answer_that_was_lost_is_given_again_later),
         T(way_back_brings_along_what_was_changed_on_the_other_side),
         T(logout_ends_what_he_held_before_as_well),
         T(who_was_put_out_stays_out),
