@@ -172,6 +172,10 @@ typedef struct {
 } ngx_http_latchkey_ctx_t;
 
 
+/* In c->buffered, beside those of nginx's own filters. */
+#define NGX_HTTP_LATCHKEY_BUFFERED  0x40
+
+
 /* Fields of the session in a request, and changes of them in its answer. */
 #define NGX_HTTP_LATCHKEY_DATA_OPEN      0
 #define NGX_HTTP_LATCHKEY_DATA_HOLDING   1   /* until the store has it */
@@ -434,8 +438,10 @@ ngx_int_t ngx_http_latchkey_reissue(ngx_http_request_t *r,
 /* ngx_http_latchkey_api.c: the content handler */
 ngx_int_t ngx_http_latchkey_api_handler(ngx_http_request_t *r);
 
-/* ngx_http_latchkey_data.c: fields of the session, for the application */
+/* ngx_http_latchkey_data_conf.c: the directive latchkey_data */
 char *ngx_http_latchkey_data(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* ngx_http_latchkey_data.c: fields of the session, for the application */
 ngx_int_t ngx_http_latchkey_data_know(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx, const lk_identity *id);
 ngx_int_t ngx_http_latchkey_data_share(ngx_http_request_t *r,
@@ -449,8 +455,12 @@ ngx_int_t ngx_http_latchkey_set_data(ngx_http_request_t *r,
 void ngx_http_latchkey_clear_data(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx);
 
-/* ngx_http_latchkey_data_answer.c: changes of them, from the application */
+/* ngx_http_latchkey_data_filter.c: answers that are held back */
 void ngx_http_latchkey_init_data(void);
+ngx_int_t ngx_http_latchkey_data_release(ngx_http_request_t *r,
+    ngx_http_latchkey_data_t *d);
+
+/* ngx_http_latchkey_data_answer.c: changes of them, from the application */
 void ngx_http_latchkey_data_keep(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx);
 ngx_int_t ngx_http_latchkey_data_answer(ngx_http_request_t *r);
