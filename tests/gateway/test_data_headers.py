@@ -284,6 +284,30 @@ def test_a_sub_request_is_told_what_its_own_location_names(gateway):
     assert data(alice) == {"cart": 1}, "a sub-request changes nothing"
 
 
+@pytest.mark.parametrize("words,said", [
+    ("accept", "wants the names of fields"), ("* cart", "wants the names of fields"), ("cart max=1", "from 64 to 64k"),
+    ("cart max=65k", "from 64 to 64k"), ("ca:rt", "can be no header"), ("größe", "can be no header"),
+    ("x" * 65, "can be no header"), ("cart off", "can be no header"), ("a_b a-b", "would be one header"),
+    ("cart Cart", "would be one header"), ("cart; latchkey_data step", "is duplicate")], ids=range(11))
+def test_a_directive_that_makes_no_sense_is_refused_at_the_start(gateways, words, said):
+    trial = gateways(server=f"location / {{ latchkey optional; latchkey_data {words}; }}").test()
+    assert trial.returncode != 0 and said in trial.stderr
+
+
+def test_the_outer_level_s_fields_are_inherited_whole(gateways, puppet):
+    up = f"proxy_pass http://127.0.0.1:{puppet.port};"
+    gateway = gateways(server=f"""latchkey optional; latchkey_data cart accept; location / {{ {up} }}
+        location /step/ {{ latchkey_data step; {up} }} location /none/ {{ latchkey_data off; {up} }}""").start()
+    alice = gateway.client()
+    ask(alice, "/", set={"cart": 1})
+    ask(alice, "/step/", set={"cart": 2})
+    ask(alice, "/none/", set={"cart": 3})
+    assert told(ask(alice, "/"), "Latchkey-Data-cart") == "1"
+    assert told(ask(alice, "/step/"), "Latchkey-Data-cart") is None
+    assert told(ask(alice, "/step/"), "Latchkey-Data-step") == ""
+    assert told(ask(alice, "/none/"), "Latchkey-Data-cart") is None
+
+
 # ---- from the application ----
 
 @pytest.mark.parametrize("path", ["/shop/", "/read/", "/plain/", "/off/", "/guarded/"])
