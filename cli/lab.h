@@ -77,7 +77,8 @@ unsigned lab_free_port(void);
 int lab_listen(unsigned port);
 void lab_wait_ms(int64_t ms);
 int64_t lab_now_us(void);
-bool lab_has_program(const char *const *folders, const char *name, char out[LK_PATH_MAX]);
+/* The path of a program on this machine. */
+bool lab_find_program(const char *name, char out[LK_PATH_MAX]);
 
 /* ---- lab_app.c ---- */
 

@@ -83,18 +83,20 @@ enum {
     LABEL_STEP = 15
 };
 
-/* The end of an axis: 1, 2 or 5 times a power of ten, at least MOST. */
+/* The end of an axis: a round number, at least MOST, whose quarters are round as well. */
 static double axis_end(double most)
 {
-    double end = 1;
-    while (end < most) {
-        double lead = end;
-        while (lead >= 10) {
-            lead /= 10;
-        }
-        end *= lead > 1.5 && lead < 2.5 ? 2.5 : 2;
+    static const double leads[] = {1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10};
+    double power = 1;
+    while (power * 10 < most) {
+        power *= 10;
     }
-    return end;
+    for (size_t i = 0; i < sizeof leads / sizeof leads[0]; i++) {
+        if (leads[i] * power >= most) {
+            return leads[i] * power;
+        }
+    }
+    return power * 10;
 }
 
 static void axes(FILE *f, const lab_points *p, double x_end, double y_end)
@@ -105,11 +107,10 @@ static void axes(FILE *f, const lab_points *p, double x_end, double y_end)
         int x = LEFT + width * i / 4, y = TOP + height - height * i / 4;
         fprintf(
             f,
-            "<path d='M%d %dV%d' class='grid'/><text x='%d' y='%d' class='ax' text-anchor='middle'>%s</text>",
+            "<path d='M%d %dV%d' class='gl'/><text x='%d' y='%d' class='ax' text-anchor='middle'>%s</text>",
             x, TOP, TOP + height, x, TOP + height + 16, number(x_end * i / 4, 0, text));
         fprintf(
-            f,
-            "<path d='M%d %dH%d' class='grid'/><text x='%d' y='%d' class='ax' text-anchor='end'>%s</text>\n",
+            f, "<path d='M%d %dH%d' class='gl'/><text x='%d' y='%d' class='ax' text-anchor='end'>%s</text>\n",
             LEFT, y, LEFT + width, LEFT - 6, y + 4, number(y_end * i / 4, 0, text));
     }
     fprintf(f, "<text x='%d' y='%d' class='ax' text-anchor='middle'>%s</text>", LEFT + width / 2,

@@ -81,11 +81,17 @@ unsigned lab_free_port(void)
 
 /* ---- start ---- */
 
-bool lab_has_program(const char *const *folders, const char *name, char out[LK_PATH_MAX])
+/* Where people look, and then where daemons live, which is not on everybody's PATH. */
+bool lab_find_program(const char *name, char out[LK_PATH_MAX])
 {
-    for (size_t i = 0; folders[i] != NULL; i++) {
-        if (serve_path(out, "%s/%s", folders[i], name) && access(out, X_OK) == 0) {
-            return true;
+    const char *lists[] = {getenv("PATH"), "/usr/sbin:/usr/local/sbin"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (const char *at = lists[i]; at != NULL && *at != '\0';) {
+            size_t len = strcspn(at, ":");
+            if (len > 0 && serve_path(out, "%.*s/%s", (int)len, at, name) && access(out, X_OK) == 0) {
+                return true;
+            }
+            at += len + (at[len] == ':');
         }
     }
     return false;

@@ -21,15 +21,11 @@
 #define TURN_MS 20
 #define SENTINELS 3
 
-static const char *const redis_folders[] = {"/usr/bin", "/usr/local/bin", "/usr/sbin", "/opt/redis/bin",
-                                            NULL};
-
 /* ---- what must be installed ---- */
 
 /* Debian keeps the programs of each version apart: the newest is taken. */
 static bool find_postgres(const char *name, char out[LK_PATH_MAX])
 {
-    static const char *const folders[] = {"/usr/bin", "/usr/local/bin", "/usr/local/pgsql/bin", NULL};
     char pattern[128];
     glob_t found;
     bool is_found = false;
@@ -38,7 +34,7 @@ static bool find_postgres(const char *name, char out[LK_PATH_MAX])
         is_found = serve_path(out, "%s", found.gl_pathv[found.gl_pathc - 1]);
         globfree(&found);
     }
-    return is_found || lab_has_program(folders, name, out);
+    return is_found || lab_find_program(name, out);
 }
 
 static int missing(const lab *l, const lab_way *way, const char *program, const char *package)
@@ -57,9 +53,8 @@ int lab_store_look(const lab *l, const lab_way *way)
         return CLI_YES;
     case LAB_STORE_REDIS:
     case LAB_STORE_REPLICATED:
-        return lab_has_program(redis_folders, "redis-server", path)
-                   ? CLI_YES
-                   : missing(l, way, "redis-server", "redis-server");
+        return lab_find_program("redis-server", path) ? CLI_YES
+                                                      : missing(l, way, "redis-server", "redis-server");
     case LAB_STORE_POSTGRES:
         if (!find_postgres("postgres", path) || !find_postgres("initdb", path)) {
             return missing(l, way, "postgres", "postgresql");
@@ -132,7 +127,7 @@ static int start_redis(lab *l, const char *name, unsigned primary, bool is_senti
     const char *argv[] = {program, conf, is_sentinel ? "--sentinel" : NULL, NULL};
     lab_store *s = &l->store;
     unsigned port = lab_free_port();
-    if (s->n == LAB_SERVERS_MAX || port == 0 || !lab_has_program(redis_folders, "redis-server", program)) {
+    if (s->n == LAB_SERVERS_MAX || port == 0 || !lab_find_program("redis-server", program)) {
         return cli_fault(l->c, "there is no free port for %s", name);
     }
     int code = make_dir(l, name, dir);

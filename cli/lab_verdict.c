@@ -65,7 +65,7 @@ static const struct {
                           0,
                           false,
                           {"nobody may be logged out when a server dies", "服务器宕机时不允许任何人掉线"},
-                          {"no login lost (%g)", "丢失的登录数为 %g"}},
+                          {"%g logins lost", "丢失的登录数为 %g"}},
     [LAB_NEED_BAN] = {of_ban,
                       1000,
                       false,
@@ -104,7 +104,7 @@ static const struct {
                         1.25,
                         true,
                         {"every bit of speed counts", "速度至关重要"},
-                        {"the fastest takes no less than 1/%g of its time",
+                        {"at most %g times the time the fastest takes for a request",
                          "单个请求耗时不超过最快者的 %g 倍"}},
     [LAB_NEED_EVEN] = {of_even,
                        1.15,
@@ -223,7 +223,9 @@ void lab_tell(const lab_result *r, lab_need need, lab_language language, char ou
         return;
     case LAB_NEED_SERVERS:
         snprintf(out, LAB_TOLD_MAX,
-                 zh ? "除节点外 %zu 个服务器进程" : "%zu server processes beside the nodes",
+                 zh                      ? "除节点外 %zu 个服务器"
+                 : r->store_servers == 1 ? "%zu server beside the nodes"
+                                         : "%zu servers beside the nodes",
                  r->store_servers);
         return;
     case LAB_NEED_MEMORY:
