@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * move.h - what the files of `latchkey move` share; and moving the sessions of one store into another for
+ * good.
+ */
+#ifndef LATCHKEY_CLI_MOVE_H
+#define LATCHKEY_CLI_MOVE_H
+
+#include "store_copy.h"
+
+#define MOVE_NODES_MAX 32
+#define MOVE_WORD_MAX (LK_URL_MAX + 64)
+
+/* Copy every session of FROM to TO, both chosen and not open, end in TO what ended in FROM meanwhile, and
+ * remove from FROM what is in TO by then. Nobody may be using FROM any more. At most RATE a second (0: as
+ * fast as it goes). *left: sessions of FROM that could not be moved. Run again it goes on. CLI_YES, else
+ * printed. */
+int move_sessions(const cli *c, const store_at *from, const store_at *to, int64_t rate, copy_counts *counts,
+                  uint64_t *left);
+
+/* A way with its store, as latchkey.conf says it: words may be file:PATH or env:NAME. */
+typedef struct move_side {
+    char way[16];
+    char store[MOVE_WORD_MAX], replica[MOVE_WORD_MAX]; /* replica "": none */
+} move_side;
+
+typedef enum move_phase {
+    MOVE_NONE, /* no move is under way */
+    MOVE_TO,   /* the way that is left leads, all is written to both */
+    MOVE_FROM  /* the new way leads */
+} move_phase;
+const char *move_phase_name(move_phase phase);
+
+typedef struct move_node {
+    char conf[LK_PATH_MAX], dir[LK_PATH_MAX];
+    move_phase phase;
+    move_side old_side, new_side;                  /* new_side.way "" while no move is under way */
+    char old_url[LK_URL_MAX], new_url[LK_URL_MAX]; /* what the words stand for */
+    lk_settings settings;
+} move_node;
+
+typedef struct move {
+    cli *c;
+    move_node *nodes;
+    size_t n;
+    int64_t rate;
+    json_t *said;       /* what each step did */
+    copy_counts counts; /* of the last copy, over all nodes */
+    uint64_t unseen;
+} move;
+
+/* ---- move_conf.c ---- */
+
+/* Read the conf file of NODE. CLI_YES, else printed. */
+int move_read(const cli *c, const char *conf, move_node *node);
+/* Write it for PHASE, in the side of AT where that is MOVE_NONE, after a copy to FILE.before-move was made.
+ * Settings that contradict each other are refused, and the file is as before. CLI_YES, else printed. */
+int move_write(const cli *c, move_node *node, move_phase phase, const move_side *at);
+/* The file as it was before the last move_write. */
+int move_write_back(const cli *c, const move_node *node);
+
+/* ---- move_reload.c ---- */
+
+/* Have the gateway of NODE take its settings, and wait until no process works by the former ones. */
+int move_reload(const cli *c, const move_node *node);
+
+/* ---- move_steps.c: each is done for all nodes. CLI_YES, else printed. ---- */
+int move_prepare(move *m);
+int move_copy(move *m);
+int move_verify(move *m);
+int move_switch(move *m);
+int move_finish(move *m);
+int move_back(move *m);
+
+bool move_is_between_stores(const move_node *node);
+/* Must credentials be converted, or sessions be fetched by their visitors, so that the move ends with them?
+ */
+bool move_waits_for_visitors(const move_node *node);
+/* Are the sessions brought over by their visitors, to the node that each comes to? */
+bool move_is_fetched(const move_node *node);
+
+#endif
