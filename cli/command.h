@@ -92,6 +92,7 @@ extern const cli_command cli_jws_commands[];
 extern const cli_command cli_cutoff_commands[];
 extern const cli_command cli_store_commands[];
 extern const cli_command cli_node_commands[];
+extern const cli_command cli_move_commands[];
 extern const cli_command cli_settings_commands[];
 extern const cli_command cli_json_commands[];
 extern const cli_command cli_cookie_commands[];
