@@ -67,7 +67,7 @@ def test_the_default_cookie_of_plain_http_is_accepted_and_wants_tls(gateways):
     ("latchkey required colour=blue;", ['"colour=blue"']),
     ("latchkey required role=;", ['"role="']),
     ("latchkey required carrier=pigeon;", ["cookie or header"]),
-    ("latchkey required credential=smile;", ["session_id, token or jwt"]),
+    ("latchkey required credential=smile;", ["session_id, sealed, token or jwt"]),
     ("latchkey required max_age=soon;", ["max_age=15m"]),
     ("latchkey off role=admin;", ["latchkey off"]),
     ("latchkey required anonymous;", ["optional"]),
