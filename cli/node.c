@@ -188,6 +188,7 @@ static const cli_option drain_options[] = {
     STATE_OPTION,
     {"to", "NAME", "the node its visitors and its sessions go to"},
     {"to-conf", "FILE", "the settings of that node; --conf are those of the one that is drained"},
+    {"to-pid", "FILE", "the pid file of that node's nginx, which is reloaded twice"},
     {"rate", "N/s", "move at most that many sessions a second"},
     {0},
 };
@@ -201,7 +202,8 @@ const cli_command cli_node_commands[] = {
      "--to-conf its sessions are moved as well, until none is left: for nodes that have a store each. Nodes "
      "that\n"
      "share one store have nothing to move.",
-     "latchkey node drain b --to a --conf /etc/latchkey/b.conf --to-conf /etc/latchkey/a.conf --state "
+     "latchkey node drain b --to a --conf /etc/latchkey/b.conf --to-conf /etc/latchkey/a.conf --to-pid "
+     "/run/nginx-a.pid --state "
      "/var/lib/latchkey/nodes",
      node_drain_run},
     {"node", "undrain", "NAME", 1, 1, state_options, "Let a node take new visitors again",

@@ -258,7 +258,7 @@ static int make_room(copying *k)
     return is_there ? CLI_YES : cli_fault(k->c, "out of memory");
 }
 
-static int read_rate(const cli *c, int64_t *rate)
+int copy_rate(const cli *c, int64_t *rate)
 {
     const char *text = cli_get(c, "rate");
     if (text == NULL) {
@@ -274,7 +274,7 @@ static int read_rate(const cli *c, int64_t *rate)
 
 static int choose(const cli *c, copying *k)
 {
-    int code = read_rate(c, &k->rate);
+    int code = copy_rate(c, &k->rate);
     code = code == CLI_YES ? cli_get_number(c, "lanes", 1, COPY_LANES_MAX, &k->lanes_n) : code;
     code = code == CLI_YES ? store_choose(c, c->arguments[0], &k->from) : code;
     code = code == CLI_YES ? store_choose(c, c->arguments[1], &k->to) : code;

@@ -88,6 +88,8 @@ typedef struct copying {
 
 /* ---- store_copy.c ---- */
 
+/* --rate, left alone when it was not given. CLI_YES or CLI_WRONG, printed. */
+int copy_rate(const cli *c, int64_t *rate);
 /* Open FROM and TO of K, which were chosen, and what the work needs. CLI_YES, else printed. */
 int copy_open(copying *k);
 /* Copy. CLI_YES, else printed; the counts are in K. */

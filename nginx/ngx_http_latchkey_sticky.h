@@ -48,6 +48,8 @@ typedef struct {
     lk_nodes                        *fresh;      /* being read */
     ngx_http_latchkey_stamp_t        stamp;
     ngx_event_t                      timer;
+    ngx_fd_t                         held;       /* see ..._hold() */
+    ngx_uint_t                       refused;    /* what is there now is */
     ngx_uint_t                       draining;   /* servers that drain */
 } ngx_http_latchkey_sticky_conf_t;
 

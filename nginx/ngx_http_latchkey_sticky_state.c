@@ -8,8 +8,13 @@
  * or makes no sense is said once and changes nothing: the last good state
  * stays.  At the start it refuses the start, except that no file at all means
  * that no server is drained.
+ *
+ * Whose state is in force is told by a lock: a worker holds a shared one on the
+ * file that it has read, so that `latchkey node drain` knows that its word was
+ * heard before it takes the sessions away.
  */
 #include "ngx_http_latchkey_sticky.h"
+#include <sys/file.h>
 
 
 #define NGX_HTTP_LATCHKEY_STATE_LOOK  1000
@@ -28,6 +33,8 @@ static ngx_uint_t ngx_http_latchkey_sticky_leaves_none(lk_nodes *nodes,
     ngx_http_upstream_rr_peers_t *peers);
 static void ngx_http_latchkey_sticky_stamp(
     ngx_http_latchkey_sticky_conf_t *conf, ngx_http_latchkey_stamp_t *stamp);
+static void ngx_http_latchkey_sticky_hold(
+    ngx_http_latchkey_sticky_conf_t *conf);
 static void ngx_http_latchkey_sticky_look(ngx_event_t *ev);
 
 
@@ -240,6 +247,33 @@ ngx_http_latchkey_sticky_stamp(ngx_http_latchkey_sticky_conf_t *conf,
 }
 
 
+/* The file is the one that was read, or the next look finds another. */
+static void
+ngx_http_latchkey_sticky_hold(ngx_http_latchkey_sticky_conf_t *conf)
+{
+    ngx_fd_t         fd;
+    ngx_file_info_t  info;
+
+    fd = ngx_open_file(conf->state.data, NGX_FILE_RDONLY|O_CLOEXEC,
+                       NGX_FILE_OPEN, 0);
+
+    if (fd != NGX_INVALID_FILE
+        && (ngx_fd_info(fd, &info) == NGX_FILE_ERROR
+            || info.st_ino != conf->stamp.inode
+            || flock(fd, LOCK_SH|LOCK_NB) == -1))
+    {
+        ngx_close_file(fd);
+        fd = NGX_INVALID_FILE;
+    }
+
+    if (conf->held != NGX_INVALID_FILE) {
+        ngx_close_file(conf->held);
+    }
+
+    conf->held = fd;
+}
+
+
 /* The stamp is taken before the file is read: what changes in between has
  * another one the next time. */
 static void
@@ -256,13 +290,21 @@ ngx_http_latchkey_sticky_look(ngx_event_t *ev)
     ngx_http_latchkey_sticky_stamp(conf, &stamp);
 
     if (ngx_memcmp(&stamp, &conf->stamp, sizeof(stamp)) == 0) {
+
+        if (conf->held == NGX_INVALID_FILE && !conf->refused) {
+            ngx_http_latchkey_sticky_hold(conf);
+        }
+
         return;
     }
 
     conf->stamp = stamp;
     peers = conf->us->peer.data;
 
-    if (ngx_http_latchkey_sticky_read_state(conf, peers, &note) != LK_OK) {
+    conf->refused = ngx_http_latchkey_sticky_read_state(conf, peers, &note)
+                    != LK_OK;
+
+    if (conf->refused) {
         ngx_log_error(NGX_LOG_ERR, ev->log, 0,
                       "latchkey_sticky of upstream \"%V\": %s; what it said "
                       "before stays in force", &conf->us->host, note.text);
@@ -270,6 +312,7 @@ ngx_http_latchkey_sticky_look(ngx_event_t *ev)
     }
 
     ngx_http_latchkey_sticky_apply(conf);
+    ngx_http_latchkey_sticky_hold(conf);
 
     ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                   "latchkey_sticky of upstream \"%V\": %V was read anew",
@@ -309,6 +352,9 @@ ngx_http_latchkey_sticky_init_process(ngx_cycle_t *cycle)
         if (conf->nodes == NULL) {
             continue;
         }
+
+        conf->held = NGX_INVALID_FILE;
+        ngx_http_latchkey_sticky_hold(conf);
 
         conf->timer.handler = ngx_http_latchkey_sticky_look;
         conf->timer.data = conf;

@@ -3,13 +3,10 @@
  * nodes.c - read and write the state file of a balancer; its format is in nodes.h.
  */
 #include "settings/nodes.h"
+#include "settings/replace.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define WORDS_MAX 6 /* one more than a line may have */
 
@@ -204,33 +201,6 @@ static void print(const lk_nodes *nodes, lk_buf *b)
     }
 }
 
-/* Beside PATH, synced, and then in its place: who reads sees the old file or the new one. */
-static bool put(const char *path, lk_view text)
-{
-    char beside[4096];
-    struct stat st;
-    bool was_there = stat(path, &st) == 0;
-    if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= (int)sizeof(beside)) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    int fd = mkostemp(beside, O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool done = write(fd, text.p, text.len) == (ssize_t)text.len &&
-                fchmod(fd, was_there ? st.st_mode & 07777 : 0644) == 0 &&
-                (!was_there || geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0) && fsync(fd) == 0;
-    int why = errno;
-    done = close(fd) == 0 && done;
-    if (done && rename(beside, path) == 0)
-        return true;
-    errno = done ? errno : why;
-    why = errno;
-    (void)unlink(beside);
-    errno = why;
-    return false;
-}
-
 lk_status lk_nodes_write(const lk_env *env, const char *path, const lk_nodes *nodes, lk_note *note)
 {
     lk_status status = LK_FAULT;
@@ -248,7 +218,7 @@ lk_status lk_nodes_write(const lk_env *env, const char *path, const lk_nodes *no
         lk_note_set(note, "%s: %s", path, b.full ? "too many nodes" : why.text);
         goto out;
     }
-    if (!put(path, lk_buf_view(&b))) {
+    if (!lk_file_replace(path, lk_buf_view(&b))) {
         lk_note_set(note, "%s: cannot be written: %s", path, strerror(errno));
         status = LK_FAULT;
     }
