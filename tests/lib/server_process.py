@@ -55,6 +55,25 @@ def family(pid):
     return pids
 
 
+def is_stopped(pid):
+    """Does no thread of PID run any more?"""
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            text = task.read_text()
+        except OSError:
+            continue
+        if text[text.rindex(")") + 2] not in "TtZX":
+            return False
+    return True
+
+
+def wait_stopped(pids, seconds=10):
+    """A thread that is in the kernel stops when it comes out, and may answer until then."""
+    end = time.monotonic() + seconds
+    while not all(is_stopped(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.002)
+
+
 def send(pids, number):
     for pid in pids:
         try:
@@ -291,6 +310,7 @@ class Process:
         """SIGSTOP: connections stay open and nothing answers."""
         send([self.pid], signal.SIGSTOP)
         send(family(self.pid), signal.SIGSTOP)
+        wait_stopped(family(self.pid))
         self.is_frozen = True
 
     def thaw(self):

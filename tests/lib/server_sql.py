@@ -5,7 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from server_process import HOST, Process, ServerError, send, family
+from server_process import HOST, Process, ServerError, send, wait_stopped, family
 
 # Debian keeps the programs of each version apart; the newest is taken.
 POSTGRES_BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), default="/usr/bin")
@@ -63,6 +63,7 @@ class PostgresServer(Process):
     def freeze(self):
         super().freeze()
         send(family(self.pid), signal.SIGSTOP)  # a backend that was being forked
+        wait_stopped(family(self.pid))
 
     def sql(self, text, database="postgres"):
         """Run TEXT as the operator; gives what psql prints, a row a line, columns by '|'."""
