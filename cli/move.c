@@ -3,9 +3,13 @@
  * move.c - latchkey move: a site changes its mind between the six ways, and nobody is logged out.
  */
 #include "move.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static int say_answer(move *m)
 {
@@ -67,6 +71,47 @@ static int fill_in(const cli *c, const move_node *node, const char *word, char o
     return len < MOVE_WORD_MAX ? CLI_YES : cli_wrong(c, "--store: too long");
 }
 
+/* What WORD, an argument of ours or of a file, stands for. */
+static int read_word(const cli *c, const char *word, char url[LK_URL_MAX])
+{
+    static lk_settings scratch;
+    lk_note note = {{0}};
+    lk_view value = lk_view_of(word);
+    lk_settings_init(&scratch);
+    lk_status status = lk_settings_apply(&scratch, LK_VIEW("latchkey_store"), &value, 1, &note);
+    memcpy(url, scratch.store, LK_URL_MAX);
+    lk_wipe(&scratch, sizeof scratch);
+    if (status == LK_OK) {
+        return CLI_YES;
+    }
+    return status == LK_FAULT ? cli_fault(c, "%s", note.text) : cli_wrong(c, "%s", note.text);
+}
+
+/* A URL with a password goes into a file that only the owner of the settings can read, and they name that. */
+static int keep_secret(const cli *c, const move_node *node, const char *what, char word[MOVE_WORD_MAX])
+{
+    char shown[LK_URL_MAX], path[MOVE_WORD_MAX], url[MOVE_WORD_MAX];
+    struct stat st;
+    lk_store_url_show(word, shown, sizeof shown);
+    if (strcmp(shown, word) == 0) {
+        return CLI_YES;
+    }
+    memcpy(url, word, sizeof url);
+    if (snprintf(path, sizeof path, "%s/%s-%s.url", node->dir, node->new_side.way, what) >=
+        MOVE_WORD_MAX - 8) {
+        return cli_wrong(c, "%s: too long a path", node->dir);
+    }
+    (void)unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_written = fd >= 0 && stat(node->conf, &st) == 0 &&
+                      (geteuid() != 0 || fchown(fd, st.st_uid, st.st_gid) == 0) &&
+                      write(fd, url, strlen(url)) == (ssize_t)strlen(url);
+    is_written = (fd < 0 || close(fd) == 0) && is_written;
+    lk_wipe(url, sizeof url);
+    snprintf(word, MOVE_WORD_MAX, "file:%.*s", MOVE_WORD_MAX - 8, path);
+    return is_written ? CLI_YES : cli_fault(c, "%s: cannot be written: %s", path, strerror(errno));
+}
+
 static int choose_store(const cli *c, move_node *node, const char *way)
 {
     const char *store = cli_get(c, "store"), *replica = cli_get(c, "replica");
@@ -81,12 +126,29 @@ static int choose_store(const cli *c, move_node *node, const char *way)
     memcpy(node->new_url, node->old_url, LK_URL_MAX);
     if (store != NULL) {
         code = fill_in(c, node, store, node->new_side.store);
-        code = code == CLI_YES ? store_read_url(c, "--store", node->new_side.store, node->new_url) : code;
+        code = code == CLI_YES ? read_word(c, node->new_side.store, node->new_url) : code;
+        code = code == CLI_YES ? keep_secret(c, node, "store", node->new_side.store) : code;
     }
     if (code == CLI_YES && replica != NULL) {
-        snprintf(node->new_side.replica, sizeof node->new_side.replica, "%s", replica);
+        code = fill_in(c, node, replica, node->new_side.replica);
+        code = code == CLI_YES ? keep_secret(c, node, "replica", node->new_side.replica) : code;
     }
     return code;
+}
+
+/* Out of the list of processes, once every node has been told. */
+static void hide_words(const cli *c)
+{
+    const char *const names[] = {"store", "replica"};
+    char url[LK_URL_MAX], shown[LK_URL_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        const char *word = cli_get(c, names[i]);
+        lk_store_url_show(word != NULL ? word : "", shown, sizeof shown);
+        if (word != NULL && strcmp(shown, word) != 0) {
+            (void)!store_read_url(c, names[i], word, url);
+            lk_wipe(url, sizeof url);
+        }
+    }
 }
 
 static int choose_side(const cli *c, move_node *node)
@@ -131,6 +193,7 @@ static int choose_sides(move *m)
                           node->conf, node->old_side.way, node->new_side.way);
         }
     }
+    hide_words(m->c);
     return code;
 }
 
