@@ -165,6 +165,7 @@ typedef struct {
 
     unsigned                     pieces:LK_SEALED_PIECES; /* cookies that came */
     unsigned                     no_store:1;
+    unsigned                     by_url:1;   /* its session came in the path */
     unsigned                     issued:1;   /* an anonymous session was made */
     unsigned                     tried:1;    /* ... or could not be */
     unsigned                     too_large:1;
@@ -288,6 +289,7 @@ struct ngx_http_latchkey_job_s {
     unsigned                     slow:1;     /* hashes a password */
     unsigned                     waits:1;    /* in the queue */
     unsigned                     answered:1; /* res must be freed */
+    unsigned                     begins:1;   /* with a session, if none came */
 };
 
 
@@ -318,6 +320,11 @@ extern ngx_module_t  ngx_http_latchkey_module;
 
 /* ngx_http_latchkey_sticky.c: the balancer */
 extern ngx_module_t  ngx_http_latchkey_sticky_module;
+
+/* ngx_http_latchkey_url.c: the carrier of visitors without cookies */
+extern ngx_module_t  ngx_http_latchkey_url_module;
+lk_view ngx_http_latchkey_url_presented(ngx_http_request_t *r);
+ngx_uint_t ngx_http_latchkey_url_wants_session(ngx_http_request_t *r);
 
 /* ngx_http_latchkey_rule.c: the directive `latchkey` */
 char *ngx_http_latchkey_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -229,8 +229,38 @@ ngx_http_latchkey_api_job(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx)
     job->done = ngx_http_latchkey_api_done;
     job->slow = lk_service_is_slow(ngx_http_latchkey_runtime()->service,
                                    req.method, req.path);
+    job->begins = ngx_http_latchkey_url_wants_session(r) ? 1 : 0;
 
     return job;
+}
+
+
+/* In a thread.  A visitor who sends no cookies is given a session before the
+ * page is made, so that its forms can be bound to one. */
+static void
+ngx_http_latchkey_api_begin(ngx_http_latchkey_job_t *job)
+{
+    lk_guard      *guard;
+    lk_identity    id;
+    lk_presented  *presented;
+
+    static const lk_rule  anybody = { .mode = LK_MODE_OPTIONAL };
+
+    guard = ngx_http_latchkey_runtime()->guard;
+    presented = &job->req.presented;
+
+    lk_guard_check(guard, presented, &anybody, &id);
+
+    if (id.verdict != LK_VERDICT_ALLOW || id.has_session || id.logged_in) {
+        return;
+    }
+
+    if (lk_guard_issue_anonymous(guard, job->req.user_agent, job->req.address,
+                                 &job->issued, NULL)
+        == LK_OK)
+    {
+        presented->url = lk_view_make(job->issued.text, job->issued.len);
+    }
 }
 
 
@@ -238,6 +268,10 @@ ngx_http_latchkey_api_job(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx)
 static void
 ngx_http_latchkey_api_work(ngx_http_latchkey_job_t *job)
 {
+    if (job->begins) {
+        ngx_http_latchkey_api_begin(job);
+    }
+
     lk_service_handle(ngx_http_latchkey_runtime()->service, &job->req,
                       &job->res);
 
@@ -260,6 +294,9 @@ ngx_http_latchkey_api_done(ngx_http_request_t *r, ngx_http_latchkey_job_t *job,
 
     } else if (ngx_http_latchkey_remember(r, ctx, &job->res.identity)
                != NGX_OK
+               || (job->issued.len != 0
+                   && ngx_http_latchkey_plan_cookie(r, ctx, &job->issued)
+                      != NGX_OK)
                || ngx_http_latchkey_api_headers(r, ctx, &job->res) != NGX_OK)
     {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -134,19 +134,25 @@ extern char          *ngx_module_order[];
 ngx_module_t  *ngx_modules[] = {
     &ngx_http_latchkey_module,
     &ngx_http_latchkey_sticky_module,
+    &ngx_http_latchkey_url_module,
     NULL
 };
 
 char  *ngx_module_names[] = {
     (char *) "ngx_http_latchkey_module",
     (char *) "ngx_http_latchkey_sticky_module",
+    (char *) "ngx_http_latchkey_url_module",
     NULL
 };
 
-/* Header filters run from the last module to the first: standing before the
- * headers filter, ours sees what `expires` and `add_header` did, and no-store
- * beside a session cookie is the last word. */
+/* Filters run from the last module to the first.  Standing before the headers
+ * filter, ours sees what `expires` and `add_header` did, and no-store beside a
+ * session cookie is the last word.  Links are rewritten after SSI has found its
+ * commands, and before anything is compressed. */
 char  *ngx_module_order[] = {
+    (char *) "ngx_http_latchkey_url_module",
+    (char *) "ngx_http_ssi_filter_module",
+    (char *) "ngx_http_charset_filter_module",
     (char *) "ngx_http_latchkey_module",
     (char *) "ngx_http_headers_filter_module",
     NULL

@@ -183,6 +183,7 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
     }
 
     ctx->reason = id->reason;
+    ctx->by_url = id->has_session && id->carrier == LK_CARRIER_URL;
     ctx->pieces = id->pieces & ((1u << LK_SEALED_PIECES) - 1);
 
     p = ngx_http_latchkey_text(r, ctx, len);
@@ -255,7 +256,7 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
         }
     }
 
-    presented->url = lk_view_make(NULL, 0);
+    presented->url = ngx_http_latchkey_url_presented(r);
     presented->sealed = lk_view_make(NULL, 0);
     presented->cookies = found->cookies.fields;
     presented->cookies_n = found->cookies.n;

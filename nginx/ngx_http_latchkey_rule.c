@@ -235,12 +235,10 @@ ngx_http_latchkey_carrier(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 
     while (lk_words_next(&list, &word)) {
 
-        if (lk_carrier_of(word, &carrier) != LK_OK
-            || carrier == LK_CARRIER_URL)
-        {
+        if (lk_carrier_of(word, &carrier) != LK_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown carrier \"%*s\": it is cookie or "
-                               "header", word.len, word.p);
+                               "unknown carrier \"%*s\": it is cookie, header "
+                               "or url", word.len, word.p);
             return NGX_CONF_ERROR;
         }
 

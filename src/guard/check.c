@@ -55,6 +55,12 @@ static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsign
     lk_view cookie = {0}, header = {0};
     lk_status c = find_in_cookies(g, p, room, &cookie, pieces);
     lk_status h = find_in_headers(p, &header);
+    /* The path is where ids are seen by others, so it is looked at last: never beside another credential. */
+    if (p->url.len > 0 && h == LK_MISS && (c == LK_MISS || (c == LK_OK && cookie.len == 0))) {
+        *out = (candidate){p->url, LK_CARRIER_URL};
+        *why = LK_REASON_WRONG_CARRIER;
+        return is_allowed(carriers, LK_CARRIER_URL) ? LK_OK : LK_REFUSED;
+    }
     bool elsewhere = (c == LK_OK && cookie.len > 0 && !is_allowed(carriers, LK_CARRIER_COOKIE)) ||
                      (h == LK_OK && !is_allowed(carriers, LK_CARRIER_HEADER));
     if (!is_allowed(carriers, LK_CARRIER_COOKIE) || (c == LK_OK && cookie.len == 0))
@@ -520,13 +526,20 @@ static lk_status identify(attempt *a)
     out->carrier = c.carrier;
     out->reason = LK_REASON_MALFORMED;
     status = lk_credential_kind(c.text, &out->kind);
-    if (status == LK_OK && !is_allowed(a->rule->kinds, out->kind)) {
+    bool by_url = c.carrier == LK_CARRIER_URL;
+    if (status == LK_OK &&
+        (!is_allowed(a->rule->kinds, out->kind) || (by_url && out->kind != LK_KIND_SESSION_ID))) {
         out->reason = LK_REASON_WRONG_CARRIER;
         return LK_REFUSED;
     }
     if (status == LK_OK)
         status = check_kind(a, out->kind, c.text);
-    if (status == LK_OK && (out->flags & LK_SESSION_ENDING) == 0 && lk__converts(a->g, out))
+    /* A login for a month does not ride where ids are written down. */
+    if (status == LK_OK && by_url && (out->flags & LK_SESSION_REMEMBER) != 0) {
+        out->reason = LK_REASON_WRONG_CARRIER;
+        return LK_REFUSED;
+    }
+    if (status == LK_OK && !by_url && (out->flags & LK_SESSION_ENDING) == 0 && lk__converts(a->g, out))
         out->reissue = LK_REISSUE_STORE;
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
@@ -579,7 +592,7 @@ static void count_verdict(lk_guard *g, const lk_identity *out)
 
 static bool presents_nothing(const lk_presented *p)
 {
-    return p->cookies_n + p->authorization_n + p->header_n == 0;
+    return p->cookies_n + p->authorization_n + p->header_n + p->url.len == 0;
 }
 
 bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rule, const lk_question *answer,

@@ -122,12 +122,28 @@ static bool is_same_site_request(lk_guard *g, const lk_request *req, const lk_id
     return !could_be_form(req) || check_form_token(g, req, id, token) == LK_OK;
 }
 
+/* An id in the path is known to our own pages alone, so no other site can act for its visitor. But one can
+ * make a visitor act, and log in, under an id of the site's own choice: what a browser says to be cross-site
+ * is refused. Pages with an id in their address have the policy no-referrer, and send `Origin: null`. */
+static bool is_said_to_be_foreign(const lk_settings *settings, const lk_request *req)
+{
+    if (req->sec_fetch_site.len > 0)
+        return !lk_view_equal(req->sec_fetch_site, LK_VIEW("same-origin")) &&
+               !lk_view_equal(req->sec_fetch_site, LK_VIEW("none")) &&
+               !names_listed_origin(settings, req->origin);
+    if (req->origin.len > 0 && !lk_view_equal(req->origin, LK_VIEW("null")))
+        return !comes_from_us(settings, req, req->origin, true);
+    return req->referer.len > 0 && !comes_from_us(settings, req, req->referer, false);
+}
+
 lk_status lk_csrf_request(lk_guard *g, const lk_request *req, const lk_identity *id, lk_view form_token)
 {
     /* A header is put there by the program itself, never by a browser on behalf of another site. */
     if ((id->has_session || id->logged_in) && id->carrier == LK_CARRIER_HEADER)
         return LK_OK;
-    if (is_same_site_request(g, req, id, form_token))
+    bool by_url = id->has_session && id->carrier == LK_CARRIER_URL;
+    if (by_url ? !is_said_to_be_foreign(lk_guard_parts_of(g)->settings, req)
+               : is_same_site_request(g, req, id, form_token))
         return LK_OK;
     lk_guard_count(g, LK_COUNT_CSRF);
     return LK_REFUSED;

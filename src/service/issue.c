@@ -5,6 +5,8 @@
 #include "service/call.h"
 #include "service/text.h"
 
+#include "carrier/link.h"
+
 bool lk__issue_is_safe(lk__call *c)
 {
     bool https = lk_view_equal(c->req->scheme, LK_VIEW("https"));
@@ -61,7 +63,7 @@ static void answer_json(lk__call *c, const lk__issue *want, const lk_issued *iss
     lk_buf_add_i64(&body, issued->ends_s);
     lk_buf_add_byte(&body, '}');
     /* Where the carrier is a cookie the credential is in no body, so that no script can read it. */
-    if (want->carrier == LK_CARRIER_HEADER) {
+    if (want->carrier != LK_CARRIER_COOKIE) {
         lk_buf_add_text(&body, ",\"token\":");
         lk__json_add(&body, lk_view_make(issued->text, issued->len));
         lk_buf_add_text(&body, ",\"token_type\":\"Bearer\",\"expires_in\":");
@@ -148,6 +150,17 @@ lk_status lk__issue_again(lk__call *c)
     return status;
 }
 
+/* RETURN_TO, which is a place of ours, with the id of the new session in its path. */
+static lk_view with_id(lk__call *c, lk_view return_to, const lk_issued *issued)
+{
+    lk_links links;
+    lk_buf out = lk__arena_buf(c->arena, return_to.len + 64);
+    if (lk_links_init(&links, (lk_view){0}, LK_VIEW("/"), lk_view_make(issued->text, issued->len)) == LK_OK)
+        (void)lk_links_add(&links, return_to, &out);
+    lk_wipe(&links, sizeof(links));
+    return lk_buf_view(&out);
+}
+
 bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
 {
     lk_issued issued;
@@ -165,7 +178,8 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
     }
     good = want->carrier != LK_CARRIER_COOKIE || carry_by_cookie(c, want, &issued);
     if (good && c->page)
-        lk__answer_redirect(c, 303, return_to);
+        lk__answer_redirect(c, 303,
+                            want->carrier == LK_CARRIER_URL ? with_id(c, return_to, &issued) : return_to);
     else if (good)
         answer_json(c, want, &issued);
 out:

@@ -85,6 +85,15 @@ static bool read_device(lk__call *c, lk_view *id)
     return false;
 }
 
+/* Who comes with an id in the path and no cookie goes on like that, and gets no cookie: another site could
+ * have sent him here with an id of its own, and his browser would keep the login that was made under it. */
+static void stay_in_url(lk__issue *want)
+{
+    want->kind = LK_KIND_SESSION_ID;
+    want->carrier = LK_CARRIER_URL;
+    want->remember = false;
+}
+
 static bool read_wish(lk__call *c, lk__issue *want)
 {
     if (lk__body_flag(c, LK_VIEW("remember"), &want->remember) == LK_REFUSED) {
@@ -96,6 +105,8 @@ static bool read_wish(lk__call *c, lk__issue *want)
     if (c->page) {
         want->kind = lk_way_credential(lk_way_of_settings(c->s->settings));
         want->carrier = LK_CARRIER_COOKIE;
+        if (c->id->has_session && c->id->carrier == LK_CARRIER_URL)
+            stay_in_url(want);
         return true;
     }
     return read_kind(c, &want->kind) && read_carrier(c, want->kind, &want->carrier);
