@@ -202,6 +202,31 @@ static void credential_in_a_header_needs_no_proof(void **state)
     CHECK(rows, &by_header);
 }
 
+/* Nobody else knows the id; but somebody else may have made it. */
+static void id_in_the_path_needs_no_proof_unless_the_browser_says_who_asks(void **state)
+{
+    (void)state;
+    lk_identity by_url = by_cookie;
+    by_url.carrier = LK_CARRIER_URL;
+    const row rows[] = {
+        {"POST", FORM, NULL, NULL, NULL, true, NULL, NULL, NULL},
+        {"POST", FORM, NULL, "null", NULL, true, NULL, NULL, NULL},
+        {"POST", FORM, "same-origin", "null", NULL, true, NULL, NULL, NULL},
+        {"POST", FORM, "none", NULL, NULL, true, NULL, NULL, NULL},
+        {"POST", FORM, NULL, "https://shop.example", NULL, true, NULL, NULL, NULL},
+        {"POST", FORM, "cross-site", "null", NULL, false, NULL, NULL, NULL},
+        {"POST", FORM, "same-site", NULL, NULL, false, NULL, NULL, NULL},
+        {"POST", FORM, NULL, "https://evil.example", NULL, false, NULL, NULL, NULL},
+        {"POST", FORM, NULL, NULL, "https://evil.example/", false, NULL, NULL, NULL},
+        {"POST", FORM, NULL, "null", "https://evil.example/", false, NULL, NULL, NULL},
+    };
+    CHECK(rows, &by_url);
+    by_url.has_session = false;
+    by_url.logged_in = false;
+    const row unknown[] = {{"POST", FORM, NULL, "null", NULL, false, NULL, NULL, NULL}};
+    CHECK(unknown, &by_url);
+}
+
 static void form_token_stands_in_for_an_old_browser_and_for_nothing_else(void **state)
 {
     (void)state;
@@ -242,6 +267,7 @@ int main(void)
         cmocka_unit_test(referer_decides_when_there_is_neither),
         cmocka_unit_test(without_any_of_them_only_what_no_old_form_can_send_is_accepted),
         cmocka_unit_test(credential_in_a_header_needs_no_proof),
+        cmocka_unit_test(id_in_the_path_needs_no_proof_unless_the_browser_says_who_asks),
         cmocka_unit_test(form_token_stands_in_for_an_old_browser_and_for_nothing_else),
         cmocka_unit_test(refusals_are_counted),
     };
