@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure latchkey here and now, and print each figure beside its target.
 
-    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory,stores,lookups,revoke,many]
+    bench/run.py BUILD [--rounds N] [--seconds S] [--only gate,library,memory,stores,lookups,revoke,many,sticky]
                  [--json FILE] [--stores sqlite,redis,postgres,mariadb] [--store-rounds N] [--revocations N] [--sessions N]
 
 gate     requests/s of a location with `latchkey required` as a share of the same location with `latchkey off`: one
@@ -14,6 +14,7 @@ many     1,000,000 sessions in each of the stores that nodes share (20,000 logge
 stores   the gate over stores that nodes share, each with a real server, with copies and with a look-up for every request;
          beside them express-session in Redis (npm). servers_gate.py
 lookups  batched look-ups through the library as a share of what the raw client of the same store reaches.
+sticky   latchkey_sticky and ip_hash beside nginx's round robin to the same servers. servers_sticky.py
 revoke   from the acknowledgement of a revocation to its refusal by the last of three nodes: p50, p99, longest.
 """
 import argparse
@@ -304,7 +305,7 @@ def main():
     parser.add_argument("build", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("--only", default="library,memory,lookups,revoke,many,gate,stores")
+    parser.add_argument("--only", default="library,memory,lookups,revoke,many,gate,stores,sticky")
     parser.add_argument("--stores", default="sqlite,redis,postgres,mariadb")
     parser.add_argument("--store-rounds", type=int, default=5)
     parser.add_argument("--sessions", type=int, default=1000000)
@@ -338,6 +339,10 @@ def main():
         import servers_gate  # needs what is above
         with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as root:
             result["stores"] = servers_gate.bench(build, root, args)
+    if "sticky" in only:
+        import servers_sticky  # needs what is above
+        with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as root:
+            result["sticky"] = servers_sticky.bench(build, root, args)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1))
 

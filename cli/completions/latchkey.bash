@@ -12,7 +12,7 @@ _latchkey()
         if [[ -z $group ]]; then group=$word; elif [[ -z $verb ]]; then verb=$word; fi
     done
     case $previous in
-        --conf | --jwk | --dir | --keys | --tls | --nginx | --html)
+        --conf | --state | --to-conf | --to-pid | --jwk | --dir | --keys | --tls | --nginx | --html)
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
         --alg) words=(HS256 ES256 RS256 EdDSA) ;;
