@@ -30,6 +30,7 @@ def steps(build, sanitized):
         ("command line", python + ["tests/cli"], rel),
         ("attacks", python + ["tests/attacks"], rel),
         ("gateway", python + ["tests/gateway"], san),
+        ("moves", python + ["tests/move"], rel),
         ("faults", ["tests/faults/run"], san),
         ("browser", python + ["tests/browser"], rel),
     ]

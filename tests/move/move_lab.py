@@ -29,9 +29,9 @@ class Site:
     def confs(self):
         return [str(node.folder / "latchkey.conf") for node in self.nodes]
 
-    def move(self, *words, timeout=120):
-        """Gives the exit code and what was said."""
-        confs = [word for conf in self.confs for word in ("--conf", conf)]
+    def move(self, *words, only=None, timeout=120):
+        """Gives the exit code and what was said. ONLY: of that node."""
+        confs = [word for conf in (self.confs if only is None else [self.confs[only]]) for word in ("--conf", conf)]
         done = subprocess.run([str(COMMAND), "move", *words, *confs], capture_output=True, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, check=False, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         return done.returncode, done.stdout + done.stderr

@@ -56,3 +56,111 @@ def test_nobody_is_logged_out_and_no_logout_is_undone(old, new, stores, tmp_path
         assert code == 0 and said.count(f'"share": "{new}"') + said.count(f'"share":"{new}"') == 2, said
     finally:
         site.close()
+
+
+def checked(site, *words, **more):
+    code, said = site.move(*words, **more)
+    assert code == 0, (words, said, site.logs()[-2000:])
+    return said
+
+
+def made(old, stores, folder):
+    stores.wipe()
+    store, replicas = side(old, stores, folder)
+    return Site(folder, old, store, replicas)
+
+
+def assert_well(crowd, site):
+    lost, undone = crowd.settle()
+    assert (crowd.failed, lost, undone) == ([], [], []), site.logs()[-2000:]
+
+
+@pytest.mark.parametrize("old,new", [("database", "central"), ("affinity", "central"), ("central", "affinity"),
+                                     ("central", "sealed_cookie"), ("token", "database")])
+def test_nodes_that_are_a_step_apart_get_along(old, new, stores, tmp_path):
+    """Visitors roam between a node that has taken a step and one that has not."""
+    site = made(old, stores, tmp_path)
+    try:
+        crowd = Crowd(site, sticks=old in STICKY or new in STICKY)
+        for step in ("prepare", "copy", "verify", "switch"):
+            for node in range(2) if step in ("prepare", "switch") else (None,):
+                first = words_to(new, stores, tmp_path) + ["--yes"] if step == "prepare" else []
+                checked(site, step, *first, only=node)
+                time.sleep(0.5)
+        crowd.stop()
+        assert_well(crowd, site)
+        checked(site, "finish", "--yes")
+        assert_well(crowd, site)
+    finally:
+        site.close()
+
+
+@pytest.mark.parametrize("old,new", [("database", "central"), ("affinity", "database"), ("central", "affinity"),
+                                     ("central", "token"), ("sealed_cookie", "central")])
+def test_the_way_back_is_open_at_any_moment(old, new, stores, tmp_path):
+    site = made(old, stores, tmp_path)
+    try:
+        crowd = Crowd(site, sticks=old in STICKY or new in STICKY)
+        for steps in (["prepare"], ["prepare", "copy"], ["prepare", "copy", "verify", "switch"]):
+            for step in steps:
+                first = words_to(new, stores, tmp_path) + ["--yes"] if step == "prepare" else []
+                checked(site, step, *first)
+            time.sleep(0.5)
+            said = checked(site, "--back")
+            assert f"back: {old} is all there is" in said
+            time.sleep(0.2)
+        crowd.stop()
+        assert_well(crowd, site)
+    finally:
+        site.close()
+
+
+def test_what_makes_no_sense_is_refused_and_changes_nothing(stores, tmp_path):
+    site = made("database", stores, tmp_path)
+    try:
+        before = [open(conf).read() for conf in site.confs]
+        for words, sentence in ((["--to", "database"], "there is nothing to move"),
+                                (["--to", "central"], "central"),
+                                (["--to", "replication", "--store", stores.central.url], "latchkey_replica"),
+                                (["--to", "nowhere"], "choose sealed_cookie"),
+                                (["copy"], "--to WAY"),
+                                (["copy", "--to", "central", "--store", stores.central.url], "not at this stage"),
+                                (["--back"], "nothing to go back from"),
+                                ([], "--to WAY")):
+            code, said = site.move(*words)
+            assert code in (1, 2) and sentence in said, (words, code, said)
+        assert [open(conf).read() for conf in site.confs] == before
+    finally:
+        site.close()
+
+
+def test_a_new_store_with_sessions_of_somebody_else_is_refused(stores, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    stores.wipe()
+    other = Site(tmp_path / "a", "central", stores.central.url, nodes=1)
+    site = Site(tmp_path / "b", "database", f"sqlite:{tmp_path}/shared.db", nodes=1)
+    try:
+        crowd = Crowd(other, sticks=True, busy=0, away=2)
+        code, said = site.move("--to", "central", "--store", stores.central.url)
+        assert code == 1 and "the present one does not know" in said, said
+        assert_well(crowd, other)
+    finally:
+        site.close()
+        other.close()
+
+
+def test_settings_that_the_gateway_does_not_take_are_put_back(stores, tmp_path):
+    """Its own nginx.conf contradicts them: the file is as before, and the visitors stay."""
+    site = made("database", stores, tmp_path)
+    try:
+        crowd = Crowd(site, sticks=False, busy=0, away=2)
+        before = [open(conf).read() for conf in site.confs]
+        with open(site.nodes[0].folder / "nginx.conf", "a", encoding="utf-8") as f:
+            f.write("nonsense;\n")
+        code, said = site.move(*words_to("central", stores, tmp_path))
+        assert code == 3 and "does not take the new settings" in said and "as it was before" in said, said
+        assert [open(conf).read() for conf in site.confs] == before
+        assert_well(crowd, site)
+    finally:
+        site.close()
