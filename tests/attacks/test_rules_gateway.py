@@ -83,7 +83,7 @@ def test_broken_rule_is_422_with_the_rule(easy):
             ("/auth/register", {**good, "username": " rules"}, ""), ("/auth/register", {**good, "username": "r\0s"}, ""),
             ("/auth/register", {**good, "username": "r" * 129}, "128"), ("/auth/register", {**good, "password": "short"}, "8"),
             ("/auth/register", {**good, "password": "password"}, "password"),
-            ("/auth/login", {**good, "credential": "sealed"}, "credential"), ("/auth/login", {**good, "carrier": 1}, "carrier"),
+            ("/auth/login", {**good, "credential": "refresh"}, "credential"), ("/auth/login", {**good, "carrier": 1}, "carrier"),
             ("/auth/login", {**good, "remember": "yes"}, "remember"), ("/auth/login", {**good, "device": []}, "device")):
         document = assert_problem(easy.call("POST", path, body), 422, "rule_broken")
         assert word in document["detail"], (body, document)

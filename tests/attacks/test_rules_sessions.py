@@ -112,7 +112,7 @@ def test_failed_login_leaves_no_half_made_session(easy):
     failures = [
         (401, dict(body={**good, "password": "wrong " + PASSWORD})), (401, dict(body={**good, "username": "nobody-here"})),
         (401, dict(body={**good, "password": "p" * 1025})), (422, dict(body={"username": "alice"})),
-        (422, dict(body={**good, "credential": "sealed"})), (422, dict(body={**good, "carrier": "url"})),
+        (422, dict(body={**good, "credential": "refresh"})), (422, dict(body={**good, "carrier": "url"})),
         (422, dict(body={**good, "remember": "yes"})), (422, dict(body={**good, "device": {"id": "\n"}})),
         (400, dict(raw=json.dumps(good)[:-1], headers=field)), (415, dict(raw=json.dumps(good), headers={
             "Content-Type": "text/xml", "Sec-Fetch-Site": "same-origin"})),
