@@ -116,14 +116,14 @@ class Visitor(Client):
 class Site:
     """Three nodes, one store or one for each, and what stands before them."""
 
-    def __init__(self, gateways, folder, url=None):
+    def __init__(self, gateways, folder, url=None, kind="lmdb"):
         self.nodes = {}
         for name in NAMES:
             settings = {"latchkey_share": "affinity" if url is None else "central", "latchkey_tls_proxy": None,
                         "latchkey_cookie": f"{COOKIE} secure=off"}
             node = sample("node.conf", [], **{"10.0.0.0/24": "127.0.0.0/8"}) if "node.conf" else ""
             self.nodes[name] = nodes(
-                gateways, folder, url or f"lmdb:{folder}/sessions-{name}", settings=settings, init=name == "a",
+                gateways, folder, url or f"{kind}:{folder}/sessions-{name}", settings=settings, init=name == "a",
                 http=f"latchkey_node {name};\n{node}", workers=1,
                 server="add_header Node $latchkey_node always; add_header Address $remote_addr always;")[0]
         self.ports = [node.port for node in self.nodes.values()]

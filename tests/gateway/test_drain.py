@@ -60,8 +60,9 @@ class Shoppers:
 class Shop(Site):
     """The nodes, and latchkey_sticky with a state file before them."""
 
-    def __init__(self, gateways, folder):
-        super().__init__(gateways, folder)
+    def __init__(self, gateways, folder, kind="lmdb"):
+        super().__init__(gateways, folder, kind=kind)
+        self.kind = kind
         self.state = folder / "nodes.state"
         self.state.write_text("".join(f"{name} 127.0.0.1:{port} up\n" for name, port in zip(NAMES, self.ports)))
         lines = " ".join(f"server 127.0.0.1:{port};" for port in self.ports)
@@ -87,20 +88,21 @@ class Shop(Site):
                             self.nodes[to].folder / "nginx.pid", "--state", state or self.state, "--json", *more)
 
     def held(self, name):
-        run = self.command("store", "stats", "--store", f"lmdb:{self.state.parent}/sessions-{name}", "--json")
+        run = self.command("store", "stats", "--store", f"{self.kind}:{self.state.parent}/sessions-{name}", "--json")
         assert run.returncode == 0, run.stderr
         return json.loads(run.stdout)["sessions"]
 
 
-def shop(gateways, tmp_path, visitors=18):
-    made = Shop(gateways, tmp_path)
+def shop(gateways, tmp_path, visitors=18, kind="lmdb"):
+    made = Shop(gateways, tmp_path, kind)
     people = made.log_in(made.balancer.port, visitors)
     assert {node for *_, node in people} == set(NAMES)
     return made, people
 
 
-def test_nobody_is_logged_out_and_no_cart_is_lost_when_a_node_is_drained_and_killed(gateways, tmp_path):
-    site, people = shop(gateways, tmp_path)
+@pytest.mark.parametrize("kind", ["lmdb", "sqlite"])
+def test_nobody_is_logged_out_and_no_cart_is_lost_when_a_node_is_drained_and_killed(gateways, tmp_path, kind):
+    site, people = shop(gateways, tmp_path, kind=kind)
     before = site.conf("c").read_text()
     with Shoppers(people) as shoppers:
         wait_until(lambda: shoppers.rounds > 4, 60, "the first rounds")
