@@ -11,13 +11,6 @@
 #define MOVE_NODES_MAX 32
 #define MOVE_WORD_MAX (LK_URL_MAX + 64)
 
-/* Copy every session of FROM to TO, both chosen and not open, end in TO what ended in FROM meanwhile, and
- * remove from FROM what is in TO by then. Nobody may be using FROM any more. At most RATE a second (0: as
- * fast as it goes). *left: sessions of FROM that could not be moved. Run again it goes on. CLI_YES, else
- * printed. */
-int move_sessions(const cli *c, const store_at *from, const store_at *to, int64_t rate, copy_counts *counts,
-                  uint64_t *left);
-
 /* A way with its store, as latchkey.conf says it: words may be file:PATH or env:NAME. */
 typedef struct move_side {
     char way[16];

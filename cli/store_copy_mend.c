@@ -118,9 +118,6 @@ static int end_batch(copying *k)
     int code = n > 0 ? copy_load(k, &k->from, k->loads, n) : CLI_YES;
     for (size_t i = 0; i < n && code == CLI_YES; i++) {
         const lk_load *load = &k->loads[i];
-        if (load->status == LK_STALE && load->why == LK_REASON_EXPIRED && k->of_move) {
-            continue; /* moved, and removed where it was: see move_sessions */
-        }
         if (load->status == LK_STALE && load->why != LK_REASON_NONE) {
             code = end_one(k, &load->key, load->why);
         } else if (load->status == LK_OK && (load->session.flags & LK_SESSION_ENDING) != 0) {

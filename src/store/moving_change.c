@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define ROUNDS_MAX 12
-#define LOOKS_MAX 400
+#define LOOKS_MAX 1000
 #define WAIT_FIRST_NS 1000000L
 
 typedef struct changing {
@@ -115,6 +115,9 @@ static lk_status settle_once(lk__moving *m, const changing *c, pair *p, bool is_
         return status;
     if (has_same_fields(p) && p->other.revision >= p->lead.revision)
         return LK_OK;
+    /* Both went on and on while we looked: the other has come past our change. */
+    if (is_last && p->other.revision >= c->revision && p->other.revision < p->lead.revision)
+        return LK_OK;
     if (p->other.revision == before(c->revision) || p->other.revision >= p->lead.revision || is_last)
         status = lk_store_change(m->other, c->key, c->generation, p->other.revision, c->ops, c->n, &revision,
                                  NULL);
@@ -135,20 +138,22 @@ static lk_status settle(lk__moving *m, const changing *c)
 {
     pair p = {.rooms = lk_alloc(m->base.env, 2 * (size_t)LK_RECORD_MAX)};
     lk_status status = p.rooms != NULL ? LK_REFUSED : LK_FAULT;
+    bool is_last = false;
 
-    /* Who is waited for may wait for others in turn: it is enough that the other store goes on. Who was killed
-     * on the way there is waited for in vain. */
+    /* Who is waited for may wait for others in turn: it is enough that the other store goes on. Who was
+     * killed on the way there is waited for in vain. */
     for (unsigned round = 0, still = 0; round < LOOKS_MAX && status == LK_REFUSED; round++) {
         uint32_t was = p.other.revision;
 
-        status = settle_once(m, c, &p, still >= ROUNDS_MAX || round == LOOKS_MAX - 1);
+        is_last = still >= ROUNDS_MAX || round == LOOKS_MAX - 1;
+        status = settle_once(m, c, &p, is_last);
         still = p.other.revision != was ? 0 : still + 1;
         if (status == LK_REFUSED)
             rest(still);
     }
     lk_free(m->base.env, p.rooms);
     /* An older revision must not come again with other fields, when the other store leads. */
-    if (status == LK_OK)
+    if (status == LK_OK && is_last)
         status = lk__moving_catch_up(m, m->lead_now, m->other, c->key);
     return status;
 }
