@@ -51,8 +51,14 @@ enum { WATCHED = sizeof(watched) / sizeof(watched[0]) };
 static const char *const raw_elements[] = {"script", "style",   "textarea", "title",    "xmp",
                                            "iframe", "noembed", "noframes", "plaintext"};
 
-/* What all of these begin with, so that most tags are not compared with any. */
-static const char initials[] = "abfimnpstx";
+/* Their lengths, by what they begin with: most tags are told from all of them by that. */
+#define LEN(n) (1u << (n))
+static const uint16_t lengths[26] = {
+    ['a' - 'a'] = LEN(1) | LEN(4), ['b' - 'a'] = LEN(4) | LEN(6), ['f' - 'a'] = LEN(4) | LEN(5),
+    ['i' - 'a'] = LEN(5) | LEN(6), ['m' - 'a'] = LEN(4),          ['n' - 'a'] = LEN(7) | LEN(8),
+    ['p' - 'a'] = LEN(9),          ['s' - 'a'] = LEN(5) | LEN(6), ['t' - 'a'] = LEN(5) | LEN(8),
+    ['x' - 'a'] = LEN(3),
+};
 
 void lk_html_begin(lk_html *h, const lk_links *links)
 {
@@ -98,12 +104,17 @@ static bool is_name(const lk_html *h, const char *word)
     return h->name[0] == word[0] && strcmp(h->name, word) == 0;
 }
 
+static bool is_of_interest(uint8_t first, size_t len)
+{
+    return is_letter(first) && len < 16 && (lengths[lower(first) - 'a'] & LEN(len)) != 0;
+}
+
 static void tag_known(lk_html *h)
 {
     h->tag = NO_TAG;
     h->given = false;
     h->raw[0] = '\0';
-    if (h->ends || memchr(initials, h->name[0], sizeof(initials)) == NULL)
+    if (h->ends || !is_of_interest((uint8_t)h->name[0], h->name_len))
         return;
     for (size_t i = 0; i < WATCHED; i++)
         if (is_name(h, watched[i].tag))
@@ -461,6 +472,40 @@ static const uint8_t *run(lk_html *h, const uint8_t *p, const uint8_t *end)
     }
 }
 
+/* An attribute and its value: gives what is behind it, or END. */
+static const uint8_t *run_attribute(const uint8_t *p, const uint8_t *end)
+{
+    p = run_until(p + 1, end, BLANK | SLASH | CLOSE | EQUALS);
+    while (p < end && is_blank(*p))
+        p++;
+    if (p == end || *p != '=')
+        return p;
+    for (p++; p < end && is_blank(*p);)
+        p++;
+    if (p == end || *p == '>')
+        return p;
+    if (*p != '"' && *p != '\'')
+        return run_until(p, end, BLANK | CLOSE);
+    p = find(p + 1, end, *p);
+    return p < end ? p + 1 : end;
+}
+
+/* The whole tag behind the `<` before P, when it is of no interest: gives what is behind it. NULL: it is of
+ * interest, or no tag, or does not end in this chunk. */
+static const uint8_t *run_tag(const uint8_t *p, const uint8_t *end)
+{
+    bool ends = *p == '/';
+    const uint8_t *name = p + ends;
+    if (name == end || !is_letter(*name))
+        return NULL;
+    p = run_until(name, end, BLANK | SLASH | CLOSE);
+    if (!ends && is_of_interest(*name, (size_t)(p - name)))
+        return NULL;
+    while (p < end && *p != '>')
+        p = is_blank(*p) || *p == '/' ? p + 1 : run_attribute(p, end);
+    return p < end ? p + 1 : NULL;
+}
+
 size_t lk_html_step(lk_html *h, lk_view chunk, lk_view *add)
 {
     const uint8_t *p = chunk.p, *end = chunk.p + chunk.len;
@@ -470,6 +515,12 @@ size_t lk_html_step(lk_html *h, lk_view chunk, lk_view *add)
         p = run(h, p, end);
         if (p == end)
             break;
+        const uint8_t *behind = h->state == OPEN ? run_tag(p, end) : NULL;
+        if (behind != NULL) {
+            h->state = TEXT;
+            p = behind;
+            continue;
+        }
         *add = one_byte(h, *p, &again);
         if (add->len > 0)
             return (size_t)(p - chunk.p);

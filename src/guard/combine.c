@@ -41,6 +41,9 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
                     "nobody could come in; add %s",
                     lk_way_name(way), lk_kind_name(lk_way_credential(way)),
                     lk_kind_name(lk_way_credential(way)));
+    else if (is_only(rule->carriers, LK_CARRIER_URL) && rule->kinds != 0 && (rule->kinds & ids) == 0)
+        lk_note_set(note, "carrier=url takes session ids and nothing else: nobody could come in; write "
+                          "credential=session_id, or another carrier");
     else
         return LK_OK;
     return LK_REFUSED;

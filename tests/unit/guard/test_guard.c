@@ -596,6 +596,56 @@ static void carriers_that_disagree_are_refused(void **state)
     assert_in(&id, "alice");
 }
 
+static void check_path(const char *id_text, const char *cookie_text, unsigned carriers, lk_identity *id)
+{
+    lk_rule required = {.mode = LK_MODE_REQUIRED, .carriers = carriers};
+    lk_view cookie = lk_view_of(cookie_text);
+    lk_presented p = {
+        .cookies = &cookie, .cookies_n = cookie_text != NULL ? 1 : 0, .url = lk_view_of(id_text)};
+    lk_guard_check(w.guard, &p, &required, id);
+}
+
+static void id_in_the_path_counts_where_nothing_else_came_and_it_is_taken(void **state)
+{
+    (void)state;
+    lk_issued a, b;
+    lk_identity id;
+    char cookie[LK_ISSUED_MAX + 16];
+    world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &a);
+    world_login(&w, LK_KIND_SESSION_ID, "bob", "", NULL, &b);
+    check_path(a.text, NULL, 0, &id);
+    assert_in(&id, "alice");
+    assert_int_equal(id.carrier, LK_CARRIER_URL);
+    check_path(a.text, "other=1; latchkey=", 1u << LK_CARRIER_URL, &id);
+    assert_in(&id, "alice");
+    check_path(a.text, NULL, 1u << LK_CARRIER_COOKIE | 1u << LK_CARRIER_HEADER, &id);
+    assert_out(&id, "wrong_carrier");
+    (void)snprintf(cookie, sizeof(cookie), "latchkey=%s", b.text);
+    check_path(a.text, cookie, 0, &id);
+    assert_in(&id, "bob");
+    check_path(a.text, "latchkey=x", 0, &id);
+    assert_out(&id, "malformed");
+    check_path(a.text, "latchkey=x; latchkey=y", 0, &id);
+    assert_out(&id, "malformed");
+}
+
+static void path_carries_no_token_and_no_login_for_a_month(void **state)
+{
+    (void)state;
+    lk_issued issued;
+    lk_identity id;
+    lk_login login = {.user = LK_VIEW("alice"), .name = LK_VIEW("alice"), .remember = true};
+    assert_int_equal(lk_guard_issue(w.guard, LK_KIND_SESSION_ID, &login, NULL, NULL, &issued, NULL), LK_OK);
+    check_path(issued.text, NULL, 0, &id);
+    assert_out(&id, "wrong_carrier");
+    world_login(&w, LK_KIND_JWT, "alice", "", NULL, &issued);
+    check_path(issued.text, NULL, 0, &id);
+    assert_out(&id, "wrong_carrier");
+    world_login(&w, LK_KIND_TOKEN, "alice", "", NULL, &issued);
+    check_path(issued.text, NULL, 0, &id);
+    assert_out(&id, "wrong_carrier");
+}
+
 static void verified_token_is_remembered_and_still_revocable(void **state)
 {
     (void)state;
@@ -794,6 +844,8 @@ int main(int argc, char **argv)
         TEST(credential_on_a_carrier_that_is_not_enabled_is_refused),
         TEST(credential_of_a_kind_that_is_not_enabled_is_refused),
         TEST(carriers_that_disagree_are_refused),
+        TEST(id_in_the_path_counts_where_nothing_else_came_and_it_is_taken),
+        TEST(path_carries_no_token_and_no_login_for_a_month),
         TEST(verified_token_is_remembered_and_still_revocable),
         TEST(remembered_token_expires),
         TEST(every_changed_byte_of_a_token_is_refused_also_after_it_was_remembered),
