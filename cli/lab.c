@@ -168,7 +168,7 @@ static int measure_all(lab *l)
 {
     int code = lab_users_make(l);
     for (l->way_at = 0; l->way_at < l->ways_n && code == CLI_YES; l->way_at++) {
-        l->spent_ms = (int64_t)l->way_at * l->seconds * 1000;
+        l->spent_ms = (int64_t)l->way_at * lab_way_ms(l);
         code = lab_measure(l, l->ways[l->way_at], &l->results[l->way_at]);
     }
     return code;
@@ -191,7 +191,7 @@ static int report(lab *l)
 static int run_in_place(lab *l)
 {
     int code = make_dirs(l);
-    cli_progress_begin(&l->progress, "lab", (uint64_t)l->seconds * l->ways_n);
+    cli_progress_begin(&l->progress, "lab", (uint64_t)lab_way_ms(l) / 1000 * l->ways_n);
     l->is_progress = true;
     code = code == CLI_YES ? measure_all(l) : code;
     l->is_progress = false;

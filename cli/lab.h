@@ -186,6 +186,8 @@ int lab_users_make(lab *l);
 void lab_users_forget(lab *l); /* cookies of the way before */
 
 /* lab_measure.c: all phases of one way */
+/* How long the load of one way takes: for the bar. */
+int64_t lab_way_ms(const lab *l);
 int lab_measure(lab *l, const lab_way *way, lab_result *out);
 
 /* lab_table.c */

@@ -6,30 +6,19 @@
  * it was due: a system that stops for a second shows that second, and not one slow answer.
  */
 #include "lab_drive.h"
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "lab_wire.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_US 5000000 /* then a request has failed */
 #define DUE_US 2000000      /* for so long a request that is due waits for a connection */
 #define TURN_MS 5
+#define TELL_EVERY_US 50000
 #define SAMPLES_MAX 2000000
-
-typedef struct wire {
-    int fd; /* -1: closed */
-    bool is_busy, is_writing;
-    lab_visitor *visitor;
-    lab_kind kind;
-    int64_t due_us, sent_us;
-    char request[LAB_REQUEST_MAX];
-    size_t request_len, written;
-    lab_answer answer;
-} wire;
 
 typedef struct drive {
     lab *l;
@@ -37,7 +26,7 @@ typedef struct drive {
     const lab_load *load;
     lab_tally *tally;
     int epoll;
-    wire *wires;
+    lab_wire *wires;
     int64_t begun_us, now_us, told_us;
     uint64_t due_n; /* requests that were due so far and were begun, or given up */
     uint64_t random;
@@ -73,7 +62,7 @@ static void count_failed(drive *d)
     put_bucket(d, false, false);
 }
 
-static void take_time(drive *d, const wire *w)
+static void take_time(drive *d, const lab_wire *w)
 {
     int64_t us = d->now_us - w->due_us;
     if (d->tally->us_n < SAMPLES_MAX) {
@@ -92,7 +81,7 @@ static void lose(drive *d, lab_visitor *v)
     put_bucket(d, false, true);
 }
 
-static void judge(drive *d, wire *w)
+static void judge(drive *d, lab_wire *w)
 {
     lab_answer *a = &w->answer;
     lab_visitor *v = w->visitor;
@@ -121,111 +110,50 @@ static void judge(drive *d, wire *w)
 
 /* ---- connections ---- */
 
-static void wire_close(wire *w)
-{
-    if (w->fd >= 0) {
-        close(w->fd);
-    }
-    w->fd = -1;
-}
-
-static void wire_done(wire *w)
+static void wire_done(lab_wire *w)
 {
     if (w->visitor != NULL) {
         w->visitor->is_busy = false;
     }
     w->visitor = NULL;
-    w->is_busy = w->is_writing = false;
+    w->is_busy = false;
 }
 
-static void wire_failed(drive *d, wire *w)
+static void wire_failed(drive *d, lab_wire *w)
 {
-    wire_close(w);
+    lab_wire_close(w);
     count_failed(d);
     wire_done(w);
 }
 
-static bool wire_open(drive *d, wire *w)
+/* What has happened on W. */
+static void go_on(drive *d, lab_wire *w, lk_status status)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)d->l->balancer_port)};
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP, .data.ptr = w};
-    int one = 1;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    w->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (w->fd < 0) {
-        return false;
-    }
-    (void)setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if ((connect(w->fd, (struct sockaddr *)&at, sizeof at) != 0 && errno != EINPROGRESS) ||
-        epoll_ctl(d->epoll, EPOLL_CTL_ADD, w->fd, &event) != 0) {
-        wire_close(w);
-        return false;
-    }
-    return true;
-}
-
-static void wire_write(drive *d, wire *w)
-{
-    while (w->written < w->request_len) {
-        ssize_t n = send(w->fd, w->request + w->written, w->request_len - w->written, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOTCONN)) {
-            return;
+    switch (status) {
+    case LK_MISS:
+        return;
+    case LK_OK:
+        judge(d, w);
+        if (w->answer.closes) {
+            lab_wire_close(w);
         }
-        if (n <= 0) {
-            wire_failed(d, w);
-            return;
-        }
-        w->written += (size_t)n;
-    }
-    w->is_writing = false;
-}
-
-/* The answer is whole. */
-static void wire_answered(drive *d, wire *w)
-{
-    judge(d, w);
-    if (w->answer.closes) {
-        wire_close(w);
-    }
-    wire_done(w);
-}
-
-static void wire_read(drive *d, wire *w)
-{
-    for (;;) {
-        lab_answer *a = &w->answer;
-        ssize_t n = recv(w->fd, a->text + a->len, LAB_ANSWER_MAX - a->len, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            return;
-        }
-        lk_status status = n > 0 ? lab_answer_more(a, (size_t)n) : LK_REFUSED;
-        if (status == LK_OK) {
-            wire_answered(d, w);
-            return;
-        }
-        if (status != LK_MISS) {
-            wire_failed(d, w);
-            return;
-        }
-    }
-}
-
-static void wire_event(drive *d, wire *w, uint32_t events)
-{
-    if (w->fd < 0) {
+        wire_done(w);
+        return;
+    case LK_STALE:
+    case LK_REFUSED:
+    case LK_FULL:
+    case LK_FAULT:
+        wire_failed(d, w);
         return;
     }
-    if (!w->is_busy) {
-        if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
-            wire_close(w); /* nothing was asked, so this is the end of it */
-        }
-        return;
-    }
-    if (w->is_writing) {
-        wire_write(d, w);
-    }
-    if (w->is_busy && w->fd >= 0 && (events & ~(uint32_t)EPOLLOUT) != 0) {
-        wire_read(d, w);
+}
+
+static void wire_event(drive *d, lab_wire *w, uint32_t events)
+{
+    if (w->fd >= 0 && w->is_busy) {
+        go_on(d, w, lab_wire_go_on(w));
+    } else if (w->fd >= 0 && (events & ~(uint32_t)EPOLLOUT) != 0) {
+        lab_wire_close(w); /* nothing was asked, so this is the end of it */
     }
 }
 
@@ -239,9 +167,16 @@ static uint64_t next_random(drive *d)
     return d->random;
 }
 
+/* The next who is not logged in yet. */
 static lab_visitor *everybody(drive *d)
 {
-    return d->next_user < (size_t)d->l->users_n ? &d->l->users[d->next_user++] : NULL;
+    while (d->next_user < (size_t)d->l->users_n) {
+        lab_visitor *v = &d->l->users[d->next_user++];
+        if (v->state == LAB_OUT) {
+            return v;
+        }
+    }
+    return NULL;
 }
 
 /* Anybody who is not waiting for an answer and has not been put out. */
@@ -266,7 +201,7 @@ static lab_kind choose_kind(const drive *d, const lab_visitor *v)
     return load->change_every > 0 && d->due_n % load->change_every == 1 ? LAB_CHANGE : LAB_GET;
 }
 
-static bool begin(drive *d, wire *w, int64_t due_us)
+static bool begin(drive *d, lab_wire *w, int64_t due_us)
 {
     lab_visitor *v = d->load->everybody_logs_in ? everybody(d) : somebody(d);
     size_t bytes = 0;
@@ -278,22 +213,22 @@ static bool begin(drive *d, wire *w, int64_t due_us)
     w->request_len = lab_request(v, w->kind, d->l->secret, d->way->login, w->request, &bytes);
     d->due_n++;
     d->tally->kinds[w->kind].asked++;
-    if (w->request_len == 0 || (w->fd < 0 && !wire_open(d, w))) {
+    if (w->request_len == 0 || (w->fd < 0 && !lab_wire_open(w, d->epoll, d->l->balancer_port))) {
         count_failed(d);
         return true;
     }
     d->tally->credential_bytes += bytes;
-    v->is_busy = w->is_busy = w->is_writing = true;
+    v->is_busy = w->is_busy = true;
     w->visitor = v;
     w->due_us = due_us;
     w->sent_us = d->now_us;
     w->written = 0;
     lab_answer_begin(&w->answer);
-    wire_write(d, w);
+    go_on(d, w, lab_wire_go_on(w));
     return true;
 }
 
-static wire *free_wire(drive *d)
+static lab_wire *free_wire(const drive *d)
 {
     for (size_t i = 0; i < d->load->connections; i++) {
         if (!d->wires[i].is_busy) {
@@ -320,7 +255,7 @@ static void give_up_late(drive *d)
 
 static void begin_due(drive *d)
 {
-    wire *w;
+    lab_wire *w;
     while (!d->is_over && (d->load->rate == 0 || due_us(d) <= d->now_us) && (w = free_wire(d)) != NULL) {
         if (!begin(d, w, d->load->rate > 0 ? due_us(d) : d->now_us)) {
             return;
@@ -331,7 +266,7 @@ static void begin_due(drive *d)
 static void end_overdue(drive *d)
 {
     for (size_t i = 0; i < d->load->connections; i++) {
-        wire *w = &d->wires[i];
+        lab_wire *w = &d->wires[i];
         if (w->is_busy && d->now_us - w->sent_us > PATIENCE_US) {
             wire_failed(d, w);
         }
@@ -350,20 +285,44 @@ static bool is_any_busy(const drive *d)
 
 /* ---- the loop ---- */
 
-static int wait_time_ms(const drive *d)
+/* Until something happens or the next request is due, to the microsecond: epoll_wait counts in milliseconds,
+ * and half of one would stand in every figure. */
+static int wait_for_events(const drive *d, struct epoll_event events[LAB_CONNECTIONS_MAX])
 {
-    if (d->load->rate == 0 || d->is_over) {
-        return TURN_MS;
+    struct pollfd any = {.fd = d->epoll, .events = POLLIN};
+    int64_t us = TURN_MS * 1000;
+    if (d->load->rate > 0 && !d->is_over) {
+        int64_t left_us = due_us(d) - lab_now_us();
+        us = left_us < 0 ? 0 : left_us < us ? left_us : us;
     }
-    int64_t left_us = due_us(d) - d->now_us;
-    return left_us <= 0 ? 1 : left_us > TURN_MS * 1000 ? TURN_MS : (int)((left_us + 999) / 1000);
+    us = us == 0 && free_wire(d) == NULL ? 1000 : us; /* due, and there is no connection for it */
+    struct timespec time = {.tv_sec = 0, .tv_nsec = (long)us * 1000};
+    return ppoll(&any, 1, &time, NULL) > 0 ? epoll_wait(d->epoll, events, LAB_CONNECTIONS_MAX, 0) : 0;
+}
+
+static void strike(drive *d)
+{
+    d->is_blown = true;
+    memcpy(d->tally->before, d->tally->kinds, sizeof d->tally->before);
+    d->load->blow(d->l);
+}
+
+/* Move the bar now and then. False when the user wants it to end. */
+static bool tell(drive *d)
+{
+    int64_t since_us = d->now_us - d->told_us;
+    if (since_us < TELL_EVERY_US) {
+        return true;
+    }
+    d->told_us += since_us;
+    return lab_goes_on(d->l, d->load->everybody_logs_in ? 0 : since_us / 1000);
 }
 
 /* One turn. False: it is over, or has to be. */
 static bool turn(drive *d, int *code)
 {
     struct epoll_event events[LAB_CONNECTIONS_MAX];
-    int n = epoll_wait(d->epoll, events, LAB_CONNECTIONS_MAX, wait_time_ms(d));
+    int n = wait_for_events(d, events);
     d->now_us = lab_now_us();
     for (int i = 0; i < n; i++) {
         wire_event(d, events[i].data.ptr, events[i].events);
@@ -376,17 +335,11 @@ static bool turn(drive *d, int *code)
     }
     end_overdue(d);
     if (d->load->blow != NULL && !d->is_blown && passed_ms >= d->load->blow_ms) {
-        d->is_blown = true;
-        memcpy(d->tally->before, d->tally->kinds, sizeof d->tally->before);
-        d->load->blow(d->l);
+        strike(d);
     }
-    if (d->now_us - d->told_us > 50000) {
-        bool goes_on = lab_goes_on(d->l, d->load->everybody_logs_in ? 0 : (d->now_us - d->told_us) / 1000);
-        d->told_us = d->now_us;
-        if (!goes_on) {
-            *code = CLI_FAULT;
-            return false;
-        }
+    if (!tell(d)) {
+        *code = CLI_FAULT;
+        return false;
     }
     return !d->is_over || is_any_busy(d);
 }
@@ -420,7 +373,7 @@ int lab_drive(lab *l, const lab_way *way, const lab_load *load, lab_tally *out)
     }
     out->took_us = lab_now_us() - d.begun_us;
     for (size_t i = 0; d.wires != NULL && i < load->connections; i++) {
-        wire_close(&d.wires[i]);
+        lab_wire_close(&d.wires[i]);
         wire_done(&d.wires[i]);
     }
     if (d.epoll >= 0) {
@@ -428,31 +381,4 @@ int lab_drive(lab *l, const lab_way *way, const lab_load *load, lab_tally *out)
     }
     free(d.wires);
     return code;
-}
-
-void lab_tally_free(lab_tally *tally)
-{
-    free(tally->us);
-    tally->us = NULL;
-}
-
-uint64_t lab_tally_asked(const lab_tally *tally)
-{
-    return tally->kinds[LAB_GET].asked + tally->kinds[LAB_CHANGE].asked + tally->kinds[LAB_LOGIN].asked;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-double lab_tally_ms(lab_tally *tally, double part)
-{
-    if (tally->us_n == 0) {
-        return 0;
-    }
-    qsort(tally->us, tally->us_n, sizeof *tally->us, by_value);
-    size_t at = (size_t)(part * (double)(tally->us_n - 1) + 0.5);
-    return (double)tally->us[at] / 1000;
 }
