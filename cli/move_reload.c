@@ -5,10 +5,10 @@
  * lose what it wrote.
  */
 #include "move.h"
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -79,8 +79,9 @@ static void find_workers(const pid_t *masters, size_t n, workers *out)
     struct dirent *entry;
     out->n = 0;
     while (d != NULL && (entry = readdir(d)) != NULL && out->n < WORKERS_MAX) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atol(entry->d_name) : 0;
-        pid_t parent = pid > 0 ? parent_of(pid) : 0;
+        int64_t number = 0;
+        bool is_process = lk_parse_i64(lk_view_of(entry->d_name), &number) == LK_OK && number > 0;
+        pid_t pid = is_process ? (pid_t)number : 0, parent = is_process ? parent_of(pid) : 0;
         for (size_t i = 0; i < n && parent > 0; i++) {
             if (parent == masters[i]) {
                 out->pids[out->n++] = pid;
@@ -106,9 +107,23 @@ static size_t count_common(const workers *a, const workers *b)
 
 static int run_command(const cli *c, const move_node *node, const char *command)
 {
+    char *const words[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)command,
+                           NULL}; /* the operator's own words, for his shell */
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int status = 1;
+    pid_t pid;
     (void)setenv("LATCHKEY_CONF", node->conf, 1);
-    int status = system(command); /* the operator's own words */
-    return status == 0 ? CLI_YES : cli_fault(c, "%s: the reload of %s failed", command, node->conf);
+    (void)sigemptyset(&none); /* ours are held */
+    if (posix_spawnattr_init(&attributes) != 0) {
+        return cli_fault(c, "out of memory");
+    }
+    bool is_run = posix_spawnattr_setsigmask(&attributes, &none) == 0 &&
+                  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK) == 0 &&
+                  posix_spawn(&pid, "/bin/sh", NULL, &attributes, words, environ) == 0 &&
+                  waitpid(pid, &status, 0) == pid;
+    (void)posix_spawnattr_destroy(&attributes);
+    return is_run && status == 0 ? CLI_YES : cli_fault(c, "%s: the reload of %s failed", command, node->conf);
 }
 
 /* The former workers are gone, and there are new ones. */
