@@ -117,6 +117,25 @@ def test_the_way_back_is_open_at_any_moment(old, new, stores, tmp_path):
         site.close()
 
 
+@pytest.mark.parametrize("old,store,to", [
+    ("affinity", "memory:", ["--to", "database", "--store", "sqlite:{shared}/shared.db"]),
+    ("database", "sqlite:{shared}/shared.db", ["--to", "affinity", "--store", "memory:"])])
+def test_sessions_move_out_of_memory_and_into_it(old, store, to, stores, tmp_path):
+    site = Site(tmp_path, old, store.replace("{shared}", str(tmp_path)))
+    try:
+        crowd = Crowd(site, sticks=True)
+        code, said = site.move(*(word.replace("{shared}", str(tmp_path)) for word in to))
+        assert code == 0 or "not finished" in said, (said, site.logs()[-2000:])
+        time.sleep(0.5)
+        crowd.stop()
+        assert_well(crowd, site)
+        if code != 0:
+            checked(site, "finish", "--yes")
+        assert_well(crowd, site)
+    finally:
+        site.close()
+
+
 def test_what_makes_no_sense_is_refused_and_changes_nothing(stores, tmp_path):
     site = made("database", stores, tmp_path)
     try:
