@@ -2,6 +2,7 @@
  *
  * store_copy_cutoffs.c - cut-offs copied: with their times, each once, however often the copy is run.
  */
+#include "guard/table_cutoffs.h"
 #include "store_copy.h"
 #include <stdlib.h>
 #include <string.h>
@@ -54,10 +55,34 @@ static int append_missing(copying *k, const cli_cutoffs *from, const cli_cutoffs
     return code;
 }
 
+static bool add_one(void *context, const lk_cutoff *cut)
+{
+    cli_cutoffs *cutoffs = context;
+    lk_cutoff *all = reallocarray(cutoffs->all, cutoffs->n + 1, sizeof *all);
+    if (all == NULL) {
+        return false;
+    }
+    cutoffs->all = all;
+    cutoffs->all[cutoffs->n++] = *cut;
+    return true;
+}
+
+/* memory: keeps no stream; its cut-offs stand in the table of the gateway. */
+static int read_from(const copying *k, cli_cutoffs *from)
+{
+    int code = cli_cutoffs_read(k->c, k->from.store, from);
+    if (code == CLI_YES && k->from.table != NULL && strcmp(lk_store_name(k->from.store), "memory") == 0 &&
+        lk__table_cutoffs(k->from.table, add_one, from) != LK_OK) {
+        cli_cutoffs_free(from);
+        return cli_fault(k->c, "the cut-offs cannot be read from the table");
+    }
+    return code;
+}
+
 int copy_cutoffs(copying *k)
 {
     cli_cutoffs from, to;
-    int code = cli_cutoffs_read(k->c, k->from.store, &from);
+    int code = read_from(k, &from);
     if (code != CLI_YES) {
         return code;
     }

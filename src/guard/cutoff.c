@@ -8,12 +8,15 @@
  *   0       8      before_ms
  *   8       8      until_s
  *   16      1      reason
+ *   17      1      level   } where the sessions live in the table itself, whose store keeps no stream: so
+ * that 18      ..     key     } a move to another store can take them along
  */
 #include "guard/guard_internal.h"
+#include "guard/table_cutoffs.h"
 #include <stdatomic.h>
 #include <string.h>
 
-enum { VALUE_LEN = 17, BATCH = 64 };
+enum { VALUE_LEN = 17, VALUE_MAX = VALUE_LEN + 1 + LK_CUTOFF_KEY_MAX, BATCH = 64 };
 
 static void name_of(const lk_guard *g, lk_level level, lk_view key, uint8_t out[LK_TABLE_KEY_LEN])
 {
@@ -24,33 +27,79 @@ static void name_of(const lk_guard *g, lk_level level, lk_view key, uint8_t out[
     lk_table_key(g->parts.table, LK_ENTRY_CUTOFF, lk_buf_view(&name), out);
 }
 
-static void write_value(const lk_cutoff *c, uint8_t out[VALUE_LEN])
+static size_t write_value(const lk_guard *g, const lk_cutoff *c, uint8_t out[VALUE_MAX])
 {
+    size_t key_len = strnlen(c->key, LK_CUTOFF_KEY_MAX);
     memcpy(out, &c->before_ms, 8);
     memcpy(out + 8, &c->until_s, 8);
     out[16] = (uint8_t)c->reason;
+    if (!g->store_is_table)
+        return VALUE_LEN;
+    out[VALUE_LEN] = (uint8_t)c->level;
+    memcpy(out + VALUE_LEN + 1, c->key, key_len);
+    return VALUE_LEN + 1 + key_len;
+}
+
+static lk_reason reason_of(uint8_t number)
+{
+    return number < LK_REASON_COUNT ? (lk_reason)number : LK_REASON_REVOKED;
+}
+
+/* ---- what the table says by itself ---- */
+
+typedef struct listing {
+    lk__cutoff_each each;
+    void *context;
+} listing;
+
+static bool list_one(void *context, const uint8_t key[LK_TABLE_KEY_LEN], const lk_entry *entry, lk_view value)
+{
+    const listing *l = context;
+    lk_cutoff c = {.seq = 0};
+    (void)key;
+    (void)entry;
+    if (value.len <= VALUE_LEN || value.len > VALUE_MAX || value.p[VALUE_LEN] >= LK_LEVEL_COUNT)
+        return true;
+    memcpy(&c.before_ms, value.p, 8);
+    memcpy(&c.until_s, value.p + 8, 8);
+    c.reason = reason_of(value.p[16]);
+    c.level = (lk_level)value.p[VALUE_LEN];
+    memcpy(c.key, value.p + VALUE_LEN + 1, value.len - VALUE_LEN - 1);
+    /* What this table forgot at its beginning is nobody else's affair. */
+    return (c.level == LK_LEVEL_ALL && c.reason == LK_REASON_EXPIRED) || l->each(l->context, &c);
+}
+
+lk_status lk__table_cutoffs(struct lk_table *table, lk__cutoff_each each, void *context)
+{
+    listing l = {each, context};
+    uint64_t cursor = 0;
+    lk_status status;
+    do
+        status = lk_table_list(table, LK_ENTRY_CUTOFF, 0, &cursor, BATCH, list_one, &l);
+    while (status == LK_OK && cursor != 0);
+    return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
 /* The entry of KEY at LEVEL. LK_OK, LK_MISS, or LK_FAULT when it cannot be read. */
 static lk_status look_up(lk_guard *g, lk_level level, lk_view key, lk_cutoff *c, lk_entry *entry)
 {
-    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_LEN];
+    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_MAX];
     name_of(g, level, key, name);
     lk_status status = lk_table_get(g->parts.table, LK_ENTRY_CUTOFF, name, 0, value, sizeof(value), entry);
     if (status == LK_MISS)
         return LK_MISS;
-    if (status != LK_OK || entry->len != VALUE_LEN)
+    if (status != LK_OK || entry->len < VALUE_LEN)
         return LK_FAULT;
     memcpy(&c->before_ms, value, 8);
     memcpy(&c->until_s, value + 8, 8);
-    c->reason = value[16] < LK_REASON_COUNT ? (lk_reason)value[16] : LK_REASON_REVOKED;
+    c->reason = reason_of(value[16]);
     return LK_OK;
 }
 
 /* A few rounds: another process may be raising the same entry. */
 static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
 {
-    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_LEN];
+    uint8_t name[LK_TABLE_KEY_LEN], value[VALUE_MAX];
     lk_status status = LK_FAULT;
     name_of(g, c->level, lk_view_of(c->key), name);
     for (unsigned round = 0; round < 1000; round++) {
@@ -68,8 +117,7 @@ static lk_status raise_entry(lk_guard *g, const lk_cutoff *c)
         }
         if (status == LK_OK && there.until_s > c->until_s)
             merged.until_s = there.until_s;
-        write_value(&merged, value);
-        lk_view v = lk_view_make(value, VALUE_LEN);
+        lk_view v = lk_view_make(value, write_value(g, &merged, value));
         status = status == LK_OK ? lk_table_put_if(g->parts.table, LK_ENTRY_CUTOFF, name, entry.version,
                                                    lk__table_s(g, merged.until_s), v)
                                  : lk_table_add(g->parts.table, LK_ENTRY_CUTOFF, name, 0,

@@ -136,7 +136,7 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
             loads[i].status = LK_FAULT;
         return LK_FAULT;
     }
-    for (size_t at = 0; m->is_apart && at < n;)
+    for (size_t at = 0; m->asks_both && at < n;)
         ask_shared(m, loads, n, &at);
     for (size_t at = 0; m->looks_back && at < n;)
         look_back(m, loads, n, &at);
@@ -243,7 +243,7 @@ static lk_status ready(lk_store *store, lk_note *note)
     lk__moving *m = lk__moving_of(store);
     lk_status status = lk_store_ready(m->lead, note);
 
-    return status == LK_OK && (m->looks_back || m->is_apart) ? lk_store_ready(m->other, note) : status;
+    return status == LK_OK && (m->looks_back || m->asks_both) ? lk_store_ready(m->other, note) : status;
 }
 
 static lk_status inspect(lk_store *store, lk_finding_each each, void *context)
@@ -339,6 +339,7 @@ static lk_status describe(lk__moving *m, const lk_store_move *move)
     m->looks_back = move->looks_back;
     m->is_apart = move->is_apart;
     m->stream = stream_of(m);
+    m->asks_both = m->is_apart || m->stream == m->other;
     m->all = m->is_apart && m->looks_back ? m->other : m->lead;
     m->ops = moving_ops;
     m->ops.place = is_remote ? LK_STORE_REMOTE : LK_STORE_INLINE;

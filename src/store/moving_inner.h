@@ -18,6 +18,7 @@ typedef struct lk__moving {
     bool looks_back;  /* what the leading store does not have is looked up in the other */
     bool is_apart;    /* the leading store is this node's own and the other one shared by all nodes: what was
                          ended on another node is known to the other store alone */
+    bool asks_both;   /* what ended is told by `other` before `lead` knows, so that both are looked at */
     struct lk__moving *now; /* the same over lead_now, or NULL where that is `lead` */
 } lk__moving;
 

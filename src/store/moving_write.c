@@ -85,6 +85,20 @@ static lk_status create_too(lk__moving *m, const lk_session *s)
     return status == LK_OK || status == LK_FAULT ? status : LK_REFUSED;
 }
 
+/* Take back S, which the other store did not take: for the reason for which it ended there meanwhile, if it
+ * did. */
+static void take_back(lk__moving *m, const lk_session *s)
+{
+    uint8_t room[LK_HEAD_MAX];
+    lk_reason why = LK_REASON_NONE;
+
+    (void)!lk__moving_look(m->other, &s->key, room, NULL, &why);
+    if (why == LK_REASON_NONE)
+        why = LK_REASON_REVOKED;
+    (void)!lk_store_destroy(m->other, &s->key, why, fence_from_now(m));
+    (void)!lk_store_destroy(m->lead_now, &s->key, why, fence_from_now(m));
+}
+
 /* A login that is not in both is none: who would hold the id is told that it failed, and if not even the end
  * can be written, the session lies there until it runs out, its id in nobody's hands. */
 lk_status lk__moving_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended)
@@ -99,10 +113,8 @@ lk_status lk__moving_create(lk_store *store, const lk_session *s, lk_limit limit
     status = create_too(m, s);
     if (status == LK_OK && ended_here > 0)
         status = end_alike(m, s, limit.fence_s);
-    if (status != LK_OK) {
-        (void)!lk_store_destroy(m->other, &s->key, LK_REASON_REVOKED, fence_from_now(m));
-        (void)!lk_store_destroy(m->lead_now, &s->key, LK_REASON_REVOKED, fence_from_now(m));
-    }
+    if (status != LK_OK)
+        take_back(m, s);
     return status;
 }
 
@@ -230,16 +242,16 @@ static lk_status find_previous(lk__moving *m, const lk_session_key *key, lk_sess
     return LK_OK;
 }
 
+/* In the other store first: a session that is over in the leading one has nobody to end it again, since who
+ * comes with it is told that it is over. */
 static lk_status end_both(lk__moving *m, const lk_session_key *key, lk_reason reason, int64_t fence_s)
 {
-    lk_status lead = lk_store_destroy(m->lead_now, key, reason, fence_s);
-    lk_status other = lk_store_destroy(m->other, key, reason, fence_s);
+    lk_status status = lk_store_destroy(m->other, key, reason, fence_s);
 
-    return lead != LK_OK ? lead : other;
+    return status == LK_OK ? lk_store_destroy(m->lead_now, key, reason, fence_s) : status;
 }
 
-/* Both are always tried: where one does not answer, the caller hears that it is not done, and the session is
- * over in the other all the same. Trying again does no harm. */
+/* Where one of them does not answer, the caller hears that it is not done. Trying again does no harm. */
 lk_status lk__moving_destroy(lk_store *store, const lk_session_key *key, lk_reason reason, int64_t fence_s)
 {
     lk__moving *m = lk__moving_of(store);

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A site changes its mind between any two of the six ways while it is in use: nobody is logged out, no logout is undone."""
 import itertools
+import subprocess
 import time
 
 import pytest
 
+from conftest import COMMAND
+from gateway import Browser
 from move_lab import Crowd, Site, number
 
 WAYS = ("affinity", "database", "replication", "central", "sealed_cookie", "token")
@@ -117,6 +120,22 @@ def test_the_way_back_is_open_at_any_moment(old, new, stores, tmp_path):
         site.close()
 
 
+def cut_off(site, name):
+    """The cookies of a session of the first node, which was told to cut it off; its record stays where it is."""
+    ghosts = []
+    Browser(site.nodes[0]).register(name)
+    for node in site.nodes[:1]:
+        ghost = Browser(node)
+        ghost.login(name)
+        ghosts.append(dict(ghost.cookies))
+        user = ghost.get("/auth/session").json()["user"]["id"]
+        done = subprocess.run([str(COMMAND), "cutoff", "add", "--level", "user", "--key", user, "--conf",
+                               str(node.folder / "latchkey.conf")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done
+        assert not ghost.is_known()
+    return ghosts
+
+
 @pytest.mark.parametrize("old,store,to", [
     ("affinity", "memory:", ["--to", "database", "--store", "sqlite:{shared}/shared.db"]),
     ("database", "sqlite:{shared}/shared.db", ["--to", "affinity", "--store", "memory:"])])
@@ -124,6 +143,7 @@ def test_sessions_move_out_of_memory_and_into_it(old, store, to, stores, tmp_pat
     site = Site(tmp_path, old, store.replace("{shared}", str(tmp_path)))
     try:
         crowd = Crowd(site, sticks=True)
+        ghosts = cut_off(site, "bob")
         code, said = site.move(*(word.replace("{shared}", str(tmp_path)) for word in to))
         assert code == 0 or "not finished" in said, (said, site.logs()[-2000:])
         time.sleep(0.5)
@@ -132,6 +152,11 @@ def test_sessions_move_out_of_memory_and_into_it(old, store, to, stores, tmp_pat
         if code != 0:
             checked(site, "finish", "--yes")
         assert_well(crowd, site)
+        for cookies in ghosts:
+            for node in site.nodes:
+                ghost = Browser(node)
+                ghost.cookies = dict(cookies)
+                assert not ghost.is_known(), (node.folder, said)
     finally:
         site.close()
 
