@@ -374,6 +374,7 @@ void
 ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
 {
     ngx_http_variable_value_t      *vv;
+    ngx_http_latchkey_loc_conf_t   *llcf;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
@@ -395,6 +396,13 @@ ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
     req->referer = ngx_http_latchkey_header(r, "referer");
     req->sec_fetch_site = ngx_http_latchkey_header(r, "sec-fetch-site");
     req->if_match = ngx_http_latchkey_header(r, "if-match");
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
+
+    req->lag_ms = llcf->lag_ms;
+    req->lag = llcf->lag;
+    req->stale_s = llcf->stale_s;
+    req->stale_safe = llcf->stale_safe != 0;
 
     if (r != r->main) {
         req->original_uri = ngx_http_latchkey_view(&r->main->unparsed_uri);

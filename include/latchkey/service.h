@@ -41,6 +41,10 @@ typedef struct lk_request {
     bool body_too_large; /* the server stopped reading at LK_BODY_MAX */
     lk_presented presented;
     lk_view request_id;
+    /* latchkey_revocation_lag and latchkey_on_unknown where the API is; as in lk_rule, also the defaults */
+    int64_t lag_ms, stale_s;
+    lk_lag lag;
+    bool stale_safe;
 } lk_request;
 
 typedef struct lk_response_header {

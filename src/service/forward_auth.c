@@ -57,7 +57,11 @@ static bool read_rule(lk__call *c, lk_rule *rule)
     lk_view max_age = lk__query_text(c, LK_VIEW("max_age"));
     *rule = (lk_rule){.mode = LK_MODE_REQUIRED,
                       .role = lk__query_text(c, LK_VIEW("role")),
-                      .scope = lk__query_text(c, LK_VIEW("scope"))};
+                      .scope = lk__query_text(c, LK_VIEW("scope")),
+                      .lag_ms = c->req->lag_ms,
+                      .lag = c->req->lag,
+                      .stale_s = c->req->stale_s,
+                      .stale_safe = c->req->stale_safe};
     if (max_age.len == 0 || lk_parse_duration_s(max_age, &rule->max_age_s) == LK_OK)
         return true;
     lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, LK_VIEW("max_age is a length of time such as 10m"));

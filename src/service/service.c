@@ -64,7 +64,11 @@ static bool find_route(lk__call *c)
 /* False when it could not be looked up: then the call is answered, and no cookie is touched. */
 static bool find_visitor(lk__call *c)
 {
-    const lk_rule anybody = {.mode = LK_MODE_OPTIONAL};
+    const lk_rule anybody = {.mode = LK_MODE_OPTIONAL,
+                             .lag_ms = c->req->lag_ms,
+                             .lag = c->req->lag,
+                             .stale_s = c->req->stale_s,
+                             .stale_safe = c->req->stale_safe};
     if ((c->route->flags & LK_ROUTE_BARE) != 0)
         return true;
     lk_guard_check(c->s->guard, &c->presented, &anybody, c->id);

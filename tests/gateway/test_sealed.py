@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from gateway_lab import BUILD, COOKIE, Client, Gateway
+from gateway_lab import BUILD, COOKIE, Client, wait_until
+from servers import Redis
 
 PIECES = [COOKIE] + [f"{COOKIE}.{i}" for i in range(1, 4)]
 SEALED = {"latchkey_share": "sealed_cookie"}
@@ -15,7 +16,8 @@ BIG = {"client_header": "large_client_header_buffers 4 20k;"}
 
 
 def make(gateways, application, settings, **kw):
-    return gateways(settings=settings, http=BIG["client_header"],
+    kw.setdefault("http", BIG["client_header"])
+    return gateways(settings=settings,
                     server=f"location /app/ {{ latchkey required; proxy_pass http://127.0.0.1:{application.port}; }}\n"
                            f"location /open/ {{ latchkey optional anonymous; proxy_pass http://127.0.0.1:{application.port}; }}",
                     **kw).start()
@@ -259,3 +261,23 @@ def test_node_without_room_in_its_header_buffers_is_told_so(gateways, applicatio
     gateway.http = BIG["client_header"]
     gateway.write()
     assert "large_client_header_buffers" not in gateway.test().stderr
+
+
+def test_site_that_would_rather_go_on_does_so_while_the_store_is_away(gateways, application):
+    with Redis() as redis:
+        lag = "latchkey_revocation_lag 500ms serve;"
+        gateway = make(gateways, application, {**SEALED, "latchkey_store": redis.url}, http=BIG["client_header"] + lag)
+        careful = make(gateways, application, {**SEALED, "latchkey_store": redis.url}, http=BIG["client_header"])
+        for one in (gateway, careful):
+            one.expected_faults = ["latchkey: "]
+        alice, bob = visitor(gateway), visitor(careful, "bob")
+        redis.kill()
+        wait_until(lambda: bob.get("/app/").status == 503, 20, "the view to be too old")
+        assert patch(bob, {"a": 1}).status == 503 and COOKIE in bob.cookies
+        for n in range(3):
+            assert alice.get("/app/").status == 200
+            assert patch(alice, {"n": n}).json == {"n": n}
+        assert alice.post("/auth/logout").status == 503, "a logout that no store has is none"
+        assert alice.get("/app/").status == 200
+        redis.start()
+        wait_until(lambda: bob.get("/app/").status == 200, 20, "the store to be found again")
