@@ -44,12 +44,19 @@ static void choose_store(const move_node *node, const char *url, store_at *out)
     lk_store_url_show(out->url, out->shown, sizeof out->shown);
 }
 
-/* Was the store that is left of node I that of an earlier one? */
+/* memory: is another store for each table. */
+static bool is_same_store(const move_node *a, const char *one, const move_node *b, const char *other)
+{
+    return strcmp(one, other) == 0 &&
+           (strncmp(one, "memory:", 7) != 0 || strcmp(a->settings.memory_path, b->settings.memory_path) == 0);
+}
+
+/* Are both stores of node I those of an earlier one? */
 static bool is_done_before(const move *m, size_t i)
 {
     for (size_t k = 0; k < i; k++) {
-        if (strcmp(m->nodes[k].old_url, m->nodes[i].old_url) == 0 &&
-            strcmp(m->nodes[k].new_url, m->nodes[i].new_url) == 0) {
+        const move_node *a = &m->nodes[k], *b = &m->nodes[i];
+        if (is_same_store(a, a->old_url, b, b->old_url) && is_same_store(a, a->new_url, b, b->new_url)) {
             return true;
         }
     }
