@@ -48,7 +48,8 @@ enum {
     LK_SESSION_ANONYMOUS = 1, /* nobody logged in yet: user is empty */
     LK_SESSION_REMEMBER = 2,  /* "stay logged in": no idle limit, the long absolute one */
     LK_SESSION_TOKEN = 4,     /* the record behind a token: its id was never given out, so no id opens it */
-    LK_SESSION_ENDING = 8     /* replaced by a newer id: readable until expires_s, never written or touched */
+    LK_SESSION_ENDING = 8,    /* replaced by a newer id: readable until expires_s, never written or touched */
+    LK_SESSION_API_KEY = 16   /* the record behind an API key: no limit counts or ends it */
 };
 
 /* One session, decoded. Views point into the record it was read from (or at what the caller set, when it is

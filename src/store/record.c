@@ -35,7 +35,8 @@
 
 #define RECORD_VERSION 1
 #define FIXED_LEN 87
-#define FLAGS_KNOWN (LK_SESSION_ANONYMOUS | LK_SESSION_REMEMBER | LK_SESSION_TOKEN | LK_SESSION_ENDING)
+#define FLAGS_KNOWN                                                                                          \
+    (LK_SESSION_ANONYMOUS | LK_SESSION_REMEMBER | LK_SESSION_TOKEN | LK_SESSION_ENDING | LK_SESSION_API_KEY)
 #define FLAG_PREVIOUS 0x80u
 
 enum {

@@ -132,7 +132,7 @@ static void record_of_a_newer_version_or_with_an_unknown_flag_is_stale(void **st
     assert_int_equal(lk_record_head_len(record), 0);
     assert_int_equal(lk_record_touch(room, record.len, INT64_C(1) << 35), LK_STALE);
     room[0] = 1;
-    room[1] |= 0x10;
+    room[1] |= 0x20;
     assert_int_equal(lk_record_read(record, &back), LK_STALE);
 }
 
