@@ -31,6 +31,7 @@ def steps(build, sanitized):
         ("attacks", python + ["tests/attacks"], rel),
         ("gateway", python + ["tests/gateway"], san),
         ("moves", python + ["tests/move"], rel),
+        ("tokens", python + ["tests/tokens"], rel),
         ("faults", ["tests/faults/run"], san),
         ("browser", python + ["tests/browser"], rel),
     ]
