@@ -35,7 +35,8 @@ extern "C" {
     X(CORS, "cors")                                                                                          \
     X(STORE_UNAVAILABLE, "store_unavailable")                                                                \
     X(THROTTLED, "throttled")                                                                                \
-    X(BAD_CREDENTIALS, "bad_credentials")
+    X(BAD_CREDENTIALS, "bad_credentials")                                                                    \
+    X(REPLAYED, "replayed")
 
 typedef enum lk_reason {
 #define X(name, word) LK_REASON_##name,

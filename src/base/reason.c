@@ -35,6 +35,7 @@ static const char *const sentences[] = {
     [LK_REASON_STORE_UNAVAILABLE] = "The session store cannot be reached just now; try again shortly.",
     [LK_REASON_THROTTLED] = "Too many attempts; try again later.",
     [LK_REASON_BAD_CREDENTIALS] = "The user name or the password is wrong.",
+    [LK_REASON_REPLAYED] = "The proof of this request was used before; make a new one for each request.",
 };
 
 _Static_assert(sizeof(sentences) / sizeof(sentences[0]) == LK_REASON_COUNT, "a sentence for every reason");

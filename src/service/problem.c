@@ -46,6 +46,7 @@ static const char *const reason_titles[LK_REASON_COUNT] = {
     [LK_REASON_STORE_UNAVAILABLE] = "The login cannot be looked up now",
     [LK_REASON_THROTTLED] = "Too many attempts",
     [LK_REASON_BAD_CREDENTIALS] = "Name or password is wrong",
+    [LK_REASON_REPLAYED] = "The proof was used before",
 };
 
 const lk__problem_info *lk__problem_about(lk__problem problem)

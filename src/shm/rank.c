@@ -21,6 +21,7 @@ lk__rank lk__rank_of(const lk__peek *p, int64_t now_s)
         return LK__RANK_LIVE;
     case LK_ENTRY_FENCE:
     case LK_ENTRY_CUTOFF:
+    case LK_ENTRY_PROOF:
     case LK_ENTRY_KINDS:
         break;
     }

@@ -24,6 +24,7 @@ typedef enum lk_entry_kind {
     LK_ENTRY_COUNTER,     /* throttling */
     LK_ENTRY_TOKEN,       /* a verified token */
     LK_ENTRY_NEAR,        /* last-seen times waiting to be flushed */
+    LK_ENTRY_PROOF,       /* the mark of a request that must not come again; never evicted before its end */
     LK_ENTRY_KINDS
 } lk_entry_kind;
 
@@ -48,7 +49,8 @@ LK_CHECKED lk_status lk_table_get(lk_table *t, lk_entry_kind kind, const uint8_t
 /* Insert or replace. A live entry keeps its seen_s. LK_OK; LK_FULL when there is no room that the policy
  * allows to take, or the value is longer than LK_TABLE_VALUE_MAX; LK_FAULT for a KIND that is none. Evicting
  * order within what is needed: expired, then tokens, counters and anonymous sessions (owner 0), then sessions
- * and SEEN entries last seen (or, if never, written) longest ago; cut-offs and fences never before their end.
+ * and SEEN entries last seen (or, if never, written) longest ago; cut-offs, fences and proofs never before
+ * their end.
  */
 LK_CHECKED lk_status lk_table_put(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                   uint64_t owner, int64_t expires_s, lk_view value);

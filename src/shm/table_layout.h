@@ -16,7 +16,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "the ta
 _Static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "atomics without padding");
 
 #define LK__TABLE_MAGIC 0x31656c6261746b6cull /* "lktable1" in little-endian memory */
-#define LK__TABLE_FORMAT 1u
+#define LK__TABLE_FORMAT 2u                   /* 2: the kind LK_ENTRY_PROOF in the counts of a stripe */
 #define LK__HEAD_LEN 4096u
 #define LK__LINE 64u
 #define LK__PAGE_LEN 65536u /* one page of the arena, given to one size class */
@@ -50,10 +50,10 @@ typedef struct lk__stripe {
     _Atomic uint32_t intent;               /* what is being done: kind, and insert or remove; 0 = nothing */
     _Atomic uint32_t intent_held;          /* held[kind] before it */
     _Atomic uint32_t intent_slot;          /* number of the slot in the primary index */
-    _Atomic uint64_t intent_word;          /* the word that goes in or out */
-    uint64_t spare;
+    uint32_t spare;
+    _Atomic uint64_t intent_word; /* the word that goes in or out */
 } lk__stripe;
-_Static_assert(LK_ENTRY_KINDS == 7 && sizeof(lk__stripe) == LK__LINE, "a stripe is a cache line");
+_Static_assert(LK_ENTRY_KINDS == 8 && sizeof(lk__stripe) == LK__LINE, "a stripe is a cache line");
 
 typedef struct lk__line_lock {
     _Atomic uint64_t lock;

@@ -14,8 +14,8 @@
 
 #define LISTED_MAX 200000u
 
-static const lk_entry_kind kinds[] = {LK_ENTRY_SESSION, LK_ENTRY_FENCE, LK_ENTRY_CUTOFF,
-                                      LK_ENTRY_COUNTER, LK_ENTRY_TOKEN, LK_ENTRY_NEAR};
+static const lk_entry_kind kinds[] = {LK_ENTRY_SESSION, LK_ENTRY_FENCE, LK_ENTRY_CUTOFF, LK_ENTRY_COUNTER,
+                                      LK_ENTRY_TOKEN,   LK_ENTRY_NEAR,  LK_ENTRY_PROOF};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 typedef struct header {
