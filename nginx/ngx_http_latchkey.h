@@ -83,6 +83,20 @@ typedef struct {
 } ngx_http_latchkey_data_conf_t;
 
 
+/* Pages of other origins that may read what a location answers. */
+typedef struct {
+    ngx_array_t                  origins;    /* of ngx_str_t; or one "*" */
+    ngx_str_t                    methods;
+    ngx_str_t                    headers;
+    ngx_str_t                    expose;
+    ngx_str_t                    max_age;
+    unsigned                     given:1;    /* `off` is given, too */
+    unsigned                     on:1;
+    unsigned                     any:1;
+    unsigned                     credentials:1;
+} ngx_http_latchkey_cors_t;
+
+
 typedef struct {
     lk_settings                  settings;
     lk_keyring                  *ring;
@@ -110,6 +124,7 @@ typedef struct {
     ngx_http_latchkey_rule_t    *rule;       /* NULL until merged */
     ngx_thread_pool_t           *pool;       /* of latchkey_api */
     ngx_http_latchkey_data_conf_t  *data;    /* NULL until merged */
+    ngx_http_latchkey_cors_t    *cors;       /* NULL until merged */
     ngx_flag_t                   csrf;
     ngx_uint_t                   api;
 
@@ -151,6 +166,7 @@ typedef struct {
     ngx_http_latchkey_wait_t    *wait;       /* what it waits for */
     ngx_http_latchkey_ask_t     *answer;     /* what it waited for */
     ngx_http_latchkey_data_t    *data;       /* NULL: without latchkey_data */
+    ngx_http_latchkey_cors_t    *cors;       /* of what was asked for */
 
     ngx_str_t                    user;
     ngx_str_t                    name;
@@ -473,6 +489,16 @@ void ngx_http_latchkey_data_keep(ngx_http_request_t *r,
 ngx_int_t ngx_http_latchkey_data_answer(ngx_http_request_t *r);
 void ngx_http_latchkey_data_say(ngx_http_request_t *r, ngx_uint_t kind,
     const char *text);
+
+/* ngx_http_latchkey_cors.c, ngx_http_latchkey_cors_conf.c: other origins */
+char *ngx_http_latchkey_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void ngx_http_latchkey_cors_defaults(ngx_http_latchkey_cors_t *cors);
+ngx_int_t ngx_http_latchkey_cors_gate(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf);
+lk_cors ngx_http_latchkey_cors_of(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf);
+ngx_int_t ngx_http_latchkey_cors_filter(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf);
 
 /* ngx_http_latchkey_filter.c: header fields of the answer */
 void ngx_http_latchkey_init_filter(void);

@@ -101,6 +101,10 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
 
+    if (ngx_http_latchkey_cors_filter(r, llcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (!llcf->api) {
         ngx_http_latchkey_guard_cookie(r);
 

@@ -44,6 +44,11 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
 
+    rc = ngx_http_latchkey_cors_gate(r, llcf);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     ctx = ngx_http_latchkey_ctx(r);
 
     if (ctx != NULL && ctx->data != NULL) {

@@ -42,6 +42,13 @@ static ngx_command_t  ngx_http_latchkey_commands
       0,
       NULL },
 
+    { ngx_string("latchkey_cors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_latchkey_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("latchkey_csrf"),
       NGX_HTTP_LATCHKEY_EVERYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -395,6 +402,7 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     static ngx_http_latchkey_rule_t       off;    /* LK_MODE_OFF is 0 */
     static ngx_http_latchkey_data_conf_t  no_data;
+    static ngx_http_latchkey_cors_t       no_cors;
 
     if (conf->rule == NULL) {
         conf->rule = prev->rule ? prev->rule : &off;
@@ -402,6 +410,10 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->data == NULL) {
         conf->data = prev->data ? prev->data : &no_data;
+    }
+
+    if (conf->cors == NULL) {
+        conf->cors = prev->cors ? prev->cors : &no_cors;
     }
 
     ngx_conf_merge_value(conf->csrf, prev->csrf, 0);

@@ -403,6 +403,7 @@ ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
     req->lag = llcf->lag;
     req->stale_s = llcf->stale_s;
     req->stale_safe = llcf->stale_safe != 0;
+    req->cors = ngx_http_latchkey_cors_of(r, llcf);
 
     if (r != r->main) {
         req->original_uri = ngx_http_latchkey_view(&r->main->unparsed_uri);

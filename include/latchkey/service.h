@@ -27,6 +27,13 @@ LK_CHECKED lk_status lk_service_open(const lk_env *env, const lk_settings *setti
                                      lk_service **out, lk_note *note);
 void lk_service_close(lk_service *s);
 
+/* What the server allows the page that sent a request (the Origin of which was one of a list). */
+typedef enum lk_cors {
+    LK_CORS_NONE,       /* nothing, or it was not asked */
+    LK_CORS_ORIGIN,     /* to read the answer */
+    LK_CORS_CREDENTIALS /* also to come with the visitor's cookies */
+} lk_cors;
+
 typedef struct lk_request {
     lk_view method;  /* "GET" */
     lk_view path;    /* normalised, without query: "/auth/login" */
@@ -45,6 +52,7 @@ typedef struct lk_request {
     int64_t lag_ms, stale_s;
     lk_lag lag;
     bool stale_safe;
+    lk_cors cors;
 } lk_request;
 
 typedef struct lk_response_header {

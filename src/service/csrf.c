@@ -136,10 +136,28 @@ static bool is_said_to_be_foreign(const lk_settings *settings, const lk_request 
     return req->referer.len > 0 && !comes_from_us(settings, req, req->referer, false);
 }
 
+/* Pages of another origin that the operator let in. One that may come with cookies is as good as our own. One
+ * that may not has a browser that sends none along and keeps none: what comes with a cookie, or could be a
+ * form, was not sent by its script. */
+static bool is_invited(const lk_request *req)
+{
+    switch (req->cors) {
+    case LK_CORS_CREDENTIALS:
+        return true;
+    case LK_CORS_ORIGIN:
+        return req->presented.cookies_n == 0 && !could_be_form(req);
+    case LK_CORS_NONE:
+        break;
+    }
+    return false;
+}
+
 lk_status lk_csrf_request(lk_guard *g, const lk_request *req, const lk_identity *id, lk_view form_token)
 {
     /* A header is put there by the program itself, never by a browser on behalf of another site. */
     if ((id->has_session || id->logged_in) && id->carrier == LK_CARRIER_HEADER)
+        return LK_OK;
+    if (is_invited(req))
         return LK_OK;
     bool by_url = id->has_session && id->carrier == LK_CARRIER_URL;
     if (by_url ? !is_said_to_be_foreign(lk_guard_parts_of(g)->settings, req)
