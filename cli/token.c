@@ -22,6 +22,10 @@ lk_status cli_token_check(const lk_keyring *ring, lk_view text, const lk_expect 
     case LK_KIND_SEALED:
         lk_note_set(note, "this is a sealed session, not a token; only a gateway with its keys opens it");
         return LK_REFUSED;
+    case LK_KIND_API_KEY:
+        lk_note_set(note,
+                    "this is an API key, not a token; latchkey api-key works on those by their public part");
+        return LK_REFUSED;
     case LK_KIND_SESSION_ID:
     case LK_KIND_COUNT:
         break;

@@ -114,6 +114,8 @@ static int inspect_text(const cli *c, lk_view text)
         return inspect_simple(&as_json, &p);
     case LK_KIND_SEALED:
         return not_a_token(c, "this is a sealed session: encrypted, it says nothing without its key");
+    case LK_KIND_API_KEY:
+        return not_a_token(c, "this is an API key: random bytes that say nothing");
     case LK_KIND_SESSION_ID:
     case LK_KIND_COUNT:
         break;

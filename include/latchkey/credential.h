@@ -21,9 +21,10 @@ typedef enum lk_kind {
     LK_KIND_TOKEN,
     LK_KIND_JWT,
     LK_KIND_SEALED,
+    LK_KIND_API_KEY,
     LK_KIND_COUNT
 } lk_kind;
-const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt", "sealed" */
+const char *lk_kind_name(lk_kind kind); /* "session_id", "token", "jwt", "sealed", "api_key" */
 LK_CHECKED lk_status lk_kind_of(lk_view name, lk_kind *out);
 
 typedef enum lk_carrier { LK_CARRIER_COOKIE, LK_CARRIER_HEADER, LK_CARRIER_URL, LK_CARRIER_COUNT } lk_carrier;
@@ -82,6 +83,27 @@ LK_CHECKED lk_status lk_session_id_new(const lk_env *env, const lk_keyring *ring
 /* Key and proof of a presented id. LK_OK; LK_REFUSED on length or alphabet; LK_FAULT. No allocation. */
 LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_session_key *key,
                                         uint8_t proof[LK_SESSION_PROOF_LEN]);
+
+/* --- api_key: lk_<8 public>_<32 secret>
+ * ------------------------------------------------------------------- */
+#define LK_API_KEY_PUBLIC_LEN 8
+#define LK_API_KEY_SECRET_LEN 32
+#define LK_API_KEY_LEN (3 + LK_API_KEY_PUBLIC_LEN + 1 + LK_API_KEY_SECRET_LEN)
+
+/* Can TEXT be the public part of a key? */
+bool lk_api_key_is_public(lk_view text);
+/* Make a fresh key (OUT is NUL-terminated; wipe it when shown). LK_OK; LK_FAULT. */
+LK_CHECKED lk_status lk_api_key_make(const lk_env *env, const lk_keyring *ring, char out[LK_API_KEY_LEN + 1]);
+/* The secret of the key whose public part is PUBLIC, as its 32 characters: what a signed request is checked
+ * with. Wipe it. LK_OK; LK_REFUSED when PUBLIC can be none; LK_FAULT. No allocation. */
+LK_CHECKED lk_status lk_api_key_secret(const lk_keyring *ring, lk_view public, lk_secret *out);
+/* Was TEXT made with RING? Constant time. LK_OK with *public viewing into TEXT; LK_REFUSED; LK_FAULT. That a
+ * key was made says nothing of whether it was given back since. No allocation. */
+LK_CHECKED lk_status lk_api_key_prove(const lk_keyring *ring, lk_view text, lk_view *public);
+/* Name and proof of the session that the key PUBLIC has during EPOCH. LK_OK; LK_REFUSED; LK_FAULT. No
+ * allocation. */
+LK_CHECKED lk_status lk_api_key_session(const lk_keyring *ring, lk_view public, int64_t epoch,
+                                        lk_session_key *key, uint8_t proof[LK_SESSION_PROOF_LEN]);
 
 /* --- sealed: v1.kid.box, the whole session in the client
  * ------------------------------------------------------------------- */

@@ -59,6 +59,8 @@ typedef enum lk_purpose {
     LK_PURPOSE_VERIFIED_TOKEN, /* names of entries in the table of verified tokens */
     LK_PURPOSE_THROTTLE,       /* names of counters: addresses and account names are not kept in clear */
     LK_PURPOSE_NODE,           /* names of servers in the cookie of latchkey_sticky */
+    LK_PURPOSE_API_KEY,        /* the secret of an API key, from its public part */
+    LK_PURPOSE_CLIENT,         /* keyed hash of the secrets of OAuth clients */
     LK_PURPOSE_COUNT
 } lk_purpose;
 

@@ -10,6 +10,7 @@ static const char *const kinds[LK_KIND_COUNT] = {
     [LK_KIND_TOKEN] = "token",
     [LK_KIND_JWT] = "jwt",
     [LK_KIND_SEALED] = "sealed",
+    [LK_KIND_API_KEY] = "api_key",
 };
 
 static const char *const carriers[LK_CARRIER_COUNT] = {
@@ -82,7 +83,8 @@ bool lk__is_marked_sealed(lk_view text)
     return lk_view_equal(lk_view_part(text, 0, mark.len), mark);
 }
 
-/* The dots tell the others apart: none in a session id, two in a JWT, four or five in a simple token. */
+/* The dots tell the others apart: none in a session id or an API key, which is one longer, two in a JWT, four
+ * or five in a simple token. */
 lk_status lk_credential_kind(lk_view text, lk_kind *out)
 {
     bool sealed = lk__is_marked_sealed(text), right;
@@ -100,6 +102,8 @@ lk_status lk_credential_kind(lk_view text, lk_kind *out)
         *out = LK_KIND_SEALED;
     else if (n == 1 && text.len == LK_SESSION_ID_LEN)
         *out = LK_KIND_SESSION_ID;
+    else if (n == 1 && lk__is_shaped_api_key(text))
+        *out = LK_KIND_API_KEY;
     else if (n == LK__JWT_PARTS && parts[0].len > 0)
         *out = LK_KIND_JWT;
     else if ((n == LK__TOKEN_PARTS_MIN || n == LK__TOKEN_PARTS_MAX) && parts[n - 1].len == LK__TOKEN_SIGN_LEN)

@@ -18,6 +18,9 @@
  * however many: a text of nothing but dots costs no more than any other (CVE-2025-30204). */
 size_t lk__split_dots(lk_view text, lk_view *parts, size_t max);
 
+/* Is TEXT lk_<8 public>_<32 secret>? */
+bool lk__is_shaped_api_key(lk_view text);
+
 /* Does TEXT begin as a sealed session does? */
 bool lk__is_marked_sealed(lk_view text);
 

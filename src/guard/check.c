@@ -506,6 +506,7 @@ static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
         return check_token(a, kind, text);
     case LK_KIND_SEALED:
         return check_sealed(a, text);
+    case LK_KIND_API_KEY:
     case LK_KIND_COUNT:
         break;
     }

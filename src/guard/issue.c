@@ -66,6 +66,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
         break;
     case LK_KIND_SESSION_ID:
     case LK_KIND_SEALED:
+    case LK_KIND_API_KEY:
     case LK_KIND_COUNT:
         s->flags = login->remember ? LK_SESSION_REMEMBER : 0;
         s->idle_s = login->remember ? 0 : settings->idle_s;
@@ -299,6 +300,7 @@ static lk_status make(lk_guard *g, lk_kind kind, const char *id, const lk_login 
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
         return lk__mint(g, kind, s, login->renews, out);
+    case LK_KIND_API_KEY: /* made from the accounts, never by a login */
     case LK_KIND_COUNT:
         break;
     }

@@ -59,6 +59,7 @@ static lk_status load(reissue *x)
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
         return lk_guard_record(x->g, &x->id->key, x->record, &x->s, &why);
+    case LK_KIND_API_KEY:
     case LK_KIND_COUNT:
         break;
     }
@@ -183,6 +184,7 @@ static lk_status hand_out(reissue *x, lk_kind kind)
     case LK_KIND_JWT:
         return hand_out_token(x);
     case LK_KIND_TOKEN:
+    case LK_KIND_API_KEY:
     case LK_KIND_COUNT:
         break;
     }

@@ -20,6 +20,8 @@ static const char *const labels[LK_PURPOSE_COUNT] = {
     [LK_PURPOSE_VERIFIED_TOKEN] = "latchkey verified token 1",
     [LK_PURPOSE_THROTTLE] = "latchkey throttle 1",
     [LK_PURPOSE_NODE] = "latchkey node 1",
+    [LK_PURPOSE_API_KEY] = "latchkey api key 1",
+    [LK_PURPOSE_CLIENT] = "latchkey client secret 1",
 };
 
 lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)
