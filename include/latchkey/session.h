@@ -25,6 +25,7 @@ extern "C" {
 #define LK_ROLES_MAX 256 /* bytes of all roles with the spaces between them */
 #define LK_SCOPE_MAX 256
 #define LK_DEVICE_MAX 64 /* bytes of a device id */
+#define LK_DEVICE_CLASS_MAX 32
 #define LK_AGENT_MAX 128 /* bytes kept of User-Agent, cut at a character */
 #define LK_ADDRESS_MAX 45
 #define LK_HEAD_MAX 1280 /* bytes of a record without its fields, at most */
@@ -72,13 +73,26 @@ typedef struct lk_session {
     lk_view user;       /* id, not name */
     lk_view name;
     lk_view realm;
-    lk_view roles;  /* space-separated */
-    lk_view scope;  /* space-separated */
-    lk_view device; /* id, empty when none */
+    lk_view roles;        /* space-separated */
+    lk_view scope;        /* space-separated */
+    lk_view device;       /* id, empty when none */
+    lk_view device_class; /* "mobile", "desktop": what limits go by; empty when none */
     lk_view agent;
     lk_view address;
     lk_view fields; /* encoded fields, see lk_fields_next */
 } lk_session;
+
+/* Whom a limit on the number of sessions ends, in which order. Under one second they go by the others of
+ * these times, then by their keys. */
+typedef enum lk_victim {
+    LK_VICTIM_LONGEST_IDLE,   /* seen longest ago */
+    LK_VICTIM_OLDEST,         /* issued longest ago: the first login goes first */
+    LK_VICTIM_SOONEST_EXPIRY, /* whose absolute end comes first */
+    LK_VICTIM_REFUSE,         /* nobody: the new one is not made */
+    LK_VICTIM_COUNT
+} lk_victim;
+const char *lk_victim_name(lk_victim victim); /* "longest_idle", "oldest", "soonest_expiry", "refuse" */
+LK_CHECKED lk_status lk_victim_of(lk_view name, lk_victim *out); /* LK_OK, LK_MISS */
 
 /* The moment S is over if it is not used again: the nearer of its idle and absolute ends. */
 int64_t lk_session_ends_s(const lk_session *s);

@@ -66,15 +66,22 @@ typedef struct lk_load {
 /* Fill every element. Answers LK_FAULT only when no element could be looked at (each is LK_FAULT then). */
 LK_CHECKED lk_status lk_store_load_many(lk_store *store, lk_load *loads, size_t n);
 
-/* At most N live sessions per user, decided inside the same transaction that creates: the ones seen longest
- * ago are ended with reason `replaced`. max == 0: no limit. */
+/* How many live sessions a user may have, decided inside the same transaction that creates. Those that are
+ * beyond are ended with reason `replaced`: first of the new one's device class until class_max is kept (1:
+ * they exclude each other), then of all until max is kept, in the order of `victim`. With LK_VICTIM_REFUSE
+ * nobody is ended and the new one is not made. Zeroed: no limit. Sessions of nobody (an empty user) and those
+ * behind API keys count nowhere, are ended by none and meet none; ending ones do not count. What is behind a
+ * token counts as one. */
 typedef struct lk_limit {
-    uint32_t max;
-    int64_t fence_s; /* until when the fences of ended ones are kept */
+    uint32_t max;       /* of all sessions of the user; 0: any number */
+    int64_t fence_s;    /* until when the fences of ended ones are kept */
+    uint32_t class_max; /* of those with the same device_class; 0: any number */
+    lk_victim victim;
+    bool *refused; /* may be NULL: true with LK_FULL when this limit refused, false for want of room */
 } lk_limit;
 
 /* Remember a new session. Gives LK_OK; LK_REFUSED when that key exists or is fenced; LK_FULL when there is no
- * room; LK_FAULT. *ended (may be NULL) counts what the limit ended. */
+ * room, or the limit refuses; LK_FAULT. *ended (may be NULL) counts what the limit ended. */
 LK_CHECKED lk_status lk_store_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended);
 
 /* In one step: create S and turn OLD (which must be there in OLD_GENERATION, not ending and before its

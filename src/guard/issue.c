@@ -215,7 +215,8 @@ static void come_after(lk_session *s, const lk_session *prior, prior_fate fate)
 static lk_status remember_beside(lk_guard *g, lk_kind kind, const lk_session *s, const lk_session *prior,
                                  prior_fate fate)
 {
-    lk_limit limit = {g->parts.settings->per_user, lk_now_s(g->parts.env) + g->parts.settings->fence_s};
+    lk_limit limit = {.max = g->parts.settings->per_user,
+                      .fence_s = lk_now_s(g->parts.env) + g->parts.settings->fence_s};
     lk_status status = LK_OK;
     if (fate == PRIOR_END)
         status = lk_guard_end(g, prior->realm, &prior->key, LK_REASON_REPLACED);
@@ -228,7 +229,7 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
 {
     const lk_settings *settings = g->parts.settings;
     int64_t now_s = lk_now_s(g->parts.env), fence_s = now_s + settings->fence_s;
-    lk_limit limit = {settings->per_user, fence_s};
+    lk_limit limit = {.max = settings->per_user, .fence_s = fence_s};
     lk_status status = LK_MISS;
     if (fate != PRIOR_NONE) {
         int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;

@@ -182,10 +182,10 @@ LK_CHECKED lk_status lk__db_end(lk__db_tx *tx, const lk_session_key *id, lk_reas
 
 /* ---- database_user.c: the other sessions of a user ---- */
 
-/* Before S is created: wait for the turn of its user, hold all his sessions (and OLD, when that is not NULL),
- * and find those that the limit ends. */
-LK_CHECKED lk_status lk__db_user_hold(lk__db_tx *tx, const lk_session *s, const lk_session_key *old,
-                                      lk_limit limit, int64_t now_s, lk__candidates *beyond);
+/* Before beyond->newest is created: wait for the turn of its user, hold all his sessions (and OLD, when that
+ * is not NULL), and find those that the limit ends; *refused: it refuses the new one. */
+LK_CHECKED lk_status lk__db_user_hold(lk__db_tx *tx, const lk_session_key *old, const lk_limit *limit,
+                                      int64_t now_s, lk__candidates *beyond, bool *refused);
 /* After S was created: remove a few sessions of its user that are over. */
 LK_CHECKED lk_status lk__db_user_trim(lk__db_tx *tx, const lk_session *s, int64_t now_s);
 

@@ -82,9 +82,10 @@ static lk_status find_all(lk__db_tx *tx, const lk_session *s, const lk_session_k
 }
 
 /* Lock up to a batch of them, and keep those that count. */
-static lk_status hold_some(lk__db_tx *tx, const lk_session *s, const lk_session_key *held, size_t n,
-                           const lk_session_key *also, int64_t now_s, lk__candidates *found)
+static lk_status hold_some(lk__db_tx *tx, const lk_session_key *held, size_t n, const lk_session_key *also,
+                           int64_t now_s, lk__candidates *found)
 {
+    const lk_session *s = found->newest;
     lk_sql_query *q;
     lk_status status = lk__db_ask_ids(tx->link, tx->db->text->locks, held, n, &q);
 
@@ -107,34 +108,37 @@ static lk_status hold_some(lk__db_tx *tx, const lk_session *s, const lk_session_
 /* Hold all sessions of S's user, and OLD. They are found by the index on `owner` without a lock, and locked
  * by the index on `id` as by everybody: two ways to one row would be two orders of locks. None can be added
  * meanwhile by one who has to keep to a limit: that would be his turn. */
-static lk_status hold_all(lk__db_tx *tx, const lk_session *s, const lk_session_key *old, int64_t now_s,
-                          lk__candidates *found)
+static lk_status hold_all(lk__db_tx *tx, const lk_session_key *old, int64_t now_s, lk__candidates *found)
 {
     ids list = {.n = 0};
-    lk_status status = find_all(tx, s, old, &list);
+    lk_status status = find_all(tx, found->newest, old, &list);
 
     for (size_t at = 0; at < list.n && status == LK_OK; at += LK__DB_BATCH) {
         size_t n = list.n - at < LK__DB_BATCH ? list.n - at : LK__DB_BATCH;
 
-        status = hold_some(tx, s, list.at + at, n, old, now_s, found);
+        status = hold_some(tx, list.at + at, n, old, now_s, found);
     }
     lk_free(tx->db->base.env, list.at);
     return status;
 }
 
-lk_status lk__db_user_hold(lk__db_tx *tx, const lk_session *s, const lk_session_key *old, lk_limit limit,
-                           int64_t now_s, lk__candidates *beyond)
+lk_status lk__db_user_hold(lk__db_tx *tx, const lk_session_key *old, const lk_limit *limit, int64_t now_s,
+                           lk__candidates *beyond, bool *refused)
 {
+    size_t n = 0;
     lk_status status;
 
-    if (s->user.len == 0 || limit.max == 0)
+    *refused = false;
+    if (!lk__limit_holds(limit, beyond->newest))
         return LK_OK;
-    status = take_turn(tx, s);
+    status = take_turn(tx, beyond->newest);
     if (status == LK_OK)
-        status = hold_all(tx, s, old, now_s, beyond);
-    if (status == LK_OK)
-        beyond->n = lk__candidates_beyond(beyond, limit.max - 1);
-    return status;
+        status = hold_all(tx, old, now_s, beyond);
+    if (status != LK_OK)
+        return status;
+    *refused = lk__candidates_choose(beyond, limit, &n) == LK_FULL;
+    beyond->n = n;
+    return LK_OK;
 }
 
 /* Which of a few sessions of S's user, from S's own on - ids are random, so that every one's turn comes - are

@@ -18,6 +18,7 @@ typedef struct creation {
     lk_limit limit;
     int64_t now_s;
     uint32_t ended;
+    bool refused;
     /* replace only */
     const lk_session_key *old;
     uint32_t old_generation;
@@ -46,9 +47,10 @@ static lk_status insert(lk__db_tx *tx, const creation *c)
     return status == LK_OK && inserted == 0 ? LK_REFUSED : status;
 }
 
-static lk_status end_those_beyond(lk__db_tx *tx, creation *c, const lk__candidates *beyond)
+/* The new session is there: end those beyond the limit, or have all undone if it refuses. */
+static lk_status keep_limit(lk__db_tx *tx, creation *c, const lk__candidates *beyond)
 {
-    lk_status status = LK_OK;
+    lk_status status = c->refused ? LK_FULL : LK_OK;
 
     for (size_t i = 0; i < beyond->n && status == LK_OK; i++) {
         status = lk__db_end(tx, &beyond->at[i].key, LK_REASON_REPLACED, c->limit.fence_s);
@@ -60,14 +62,14 @@ static lk_status end_those_beyond(lk__db_tx *tx, creation *c, const lk__candidat
 static lk_status create_work(lk__db_tx *tx, void *argument)
 {
     creation *c = argument;
-    lk__candidates beyond = {.env = tx->db->base.env};
-    lk_status status = lk__db_user_hold(tx, c->s, NULL, c->limit, c->now_s, &beyond);
+    lk__candidates beyond = {.env = tx->db->base.env, .newest = c->s};
+    lk_status status = lk__db_user_hold(tx, NULL, &c->limit, c->now_s, &beyond, &c->refused);
 
     c->ended = 0;
     if (status == LK_OK)
         status = insert(tx, c);
     if (status == LK_OK)
-        status = end_those_beyond(tx, c, &beyond);
+        status = keep_limit(tx, c, &beyond);
     if (status == LK_OK)
         status = lk__db_user_trim(tx, c->s, c->now_s);
     lk__candidates_free(&beyond);
@@ -87,6 +89,16 @@ static lk_status encode(const lk_session *s, lk_buf *record, creation *c)
     return LK_OK;
 }
 
+/* Run WORK, which creates. */
+static lk_status write_session(lk_store *store, lk__db_work work, creation *c)
+{
+    lk_status status = lk__db_write(lk__db_of(store), lk__db_of(store)->durability, work, c, NULL);
+
+    if (c->limit.refused != NULL)
+        *c->limit.refused = status == LK_FULL && c->refused;
+    return status;
+}
+
 lk_status lk__db_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended)
 {
     uint8_t room[LK_RECORD_MAX];
@@ -96,7 +108,7 @@ lk_status lk__db_create(lk_store *store, const lk_session *s, lk_limit limit, ui
 
     *ended = 0;
     if (status == LK_OK)
-        status = lk__db_write(lk__db_of(store), lk__db_of(store)->durability, create_work, &c, NULL);
+        status = write_session(store, create_work, &c);
     if (status == LK_OK)
         *ended = c.ended;
     return status;
@@ -151,10 +163,10 @@ static lk_status replace_work(lk__db_tx *tx, void *argument)
 {
     uint8_t room[LK_RECORD_MAX];
     creation *c = argument;
-    lk__candidates beyond = {.env = tx->db->base.env};
+    lk__candidates beyond = {.env = tx->db->base.env, .newest = c->s};
     lk_view record;
     lk_session old;
-    lk_status status = lk__db_user_hold(tx, c->s, c->old, c->limit, c->now_s, &beyond);
+    lk_status status = lk__db_user_hold(tx, c->old, &c->limit, c->now_s, &beyond, &c->refused);
 
     c->ended = 0;
     if (status == LK_OK)
@@ -166,7 +178,7 @@ static lk_status replace_work(lk__db_tx *tx, void *argument)
     if (status == LK_OK)
         status = retire(tx, c, &old);
     if (status == LK_OK)
-        status = end_those_beyond(tx, c, &beyond);
+        status = keep_limit(tx, c, &beyond);
     if (status == LK_OK)
         status = lk__db_user_trim(tx, c->s, c->now_s);
     lk__candidates_free(&beyond);
@@ -189,7 +201,7 @@ lk_status lk__db_replace(lk_store *store, const lk_session_key *old, uint32_t ol
 
     if (status != LK_OK)
         return status;
-    return lk__db_write(lk__db_of(store), lk__db_of(store)->durability, replace_work, &c, NULL);
+    return write_session(store, replace_work, &c);
 }
 
 /* ---- change ---- */

@@ -168,9 +168,10 @@ LK_CHECKED lk_status lk__lmdb_due_read(lk_view key, lk__lmdb_due *out); /* LK_OK
 /* Remove a few entries that lead nowhere or to a session that is over: done by each create, so that listing
  * stays O(page) even if nobody ever sweeps. */
 LK_CHECKED lk_status lk__lmdb_user_trim(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, int64_t now_s);
-/* End those beyond the limit, seen longest ago first. *ended is raised by each. */
-LK_CHECKED lk_status lk__lmdb_user_limit(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, lk_limit limit,
-                                         int64_t now_s, uint32_t *ended);
+/* End those that the limit chooses; *ended is raised by each. LK_FULL with *refused: it refuses S. */
+LK_CHECKED lk_status lk__lmdb_user_limit(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s,
+                                         const lk_limit *limit, int64_t now_s, uint32_t *ended,
+                                         bool *refused);
 
 /* The members of the table of functions that are not in lmdb.c. */
 lk_status lk__lmdb_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended);

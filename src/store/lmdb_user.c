@@ -88,9 +88,9 @@ lk_status lk__lmdb_user_trim(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s
     return status;
 }
 
-static lk_status gather(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, int64_t now_s,
-                        lk__candidates *out)
+static lk_status gather(const lk__lmdb_env *db, MDB_txn *txn, int64_t now_s, lk__candidates *out)
 {
+    const lk_session *s = out->newest;
     user_walk w;
     lk_session_key key;
     lk_status status = LK_OK;
@@ -113,15 +113,19 @@ static lk_status gather(const lk__lmdb_env *db, MDB_txn *txn, const lk_session *
     return error == MDB_SUCCESS || error == MDB_NOTFOUND ? status : LK_FAULT;
 }
 
-lk_status lk__lmdb_user_limit(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, lk_limit limit,
-                              int64_t now_s, uint32_t *ended)
+lk_status lk__lmdb_user_limit(lk__lmdb_env *db, MDB_txn *txn, const lk_session *s, const lk_limit *limit,
+                              int64_t now_s, uint32_t *ended, bool *refused)
 {
-    lk__candidates found = {.env = db->env};
-    lk_status status = gather(db, txn, s, now_s, &found);
-    size_t beyond = status == LK_OK ? lk__candidates_beyond(&found, limit.max - 1) : 0;
+    lk__candidates found = {.env = db->env, .newest = s};
+    size_t n = 0;
+    lk_status status = gather(db, txn, now_s, &found);
 
-    for (size_t i = 0; i < beyond && status == LK_OK; i++) {
-        status = lk__lmdb_row_end(db, txn, &found.at[i].key, LK_REASON_REPLACED, limit.fence_s);
+    if (status == LK_OK) {
+        status = lk__candidates_choose(&found, limit, &n);
+        *refused = status == LK_FULL;
+    }
+    for (size_t i = 0; i < n && status == LK_OK; i++) {
+        status = lk__lmdb_row_end(db, txn, &found.at[i].key, LK_REASON_REPLACED, limit->fence_s);
         ++*ended;
     }
     lk__candidates_free(&found);

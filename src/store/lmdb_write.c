@@ -41,6 +41,7 @@ typedef struct creation {
     lk_limit limit;
     int64_t now_s;
     uint32_t ended;
+    bool refused;
     /* replace only */
     const lk_session_key *old;
     uint32_t old_generation;
@@ -65,8 +66,18 @@ static lk_status add_session(lk__lmdb_env *db, MDB_txn *txn, creation *c)
     c->ended = 0;
     if (status == LK_OK && c->s->user.len > 0)
         status = lk__lmdb_user_trim(db, txn, c->s, c->now_s);
-    if (status == LK_OK && c->s->user.len > 0 && c->limit.max > 0)
-        status = lk__lmdb_user_limit(db, txn, c->s, c->limit, c->now_s, &c->ended);
+    if (status == LK_OK && lk__limit_holds(&c->limit, c->s))
+        status = lk__lmdb_user_limit(db, txn, c->s, &c->limit, c->now_s, &c->ended, &c->refused);
+    return status;
+}
+
+/* Run WORK, which creates; what was written is undone when the limit refuses. */
+static lk_status write_session(lk_store *store, lk__lmdb_work work, creation *c)
+{
+    lk_status status = lk__lmdb_write(env_of(store), work, c);
+
+    if (c->limit.refused != NULL)
+        *c->limit.refused = status == LK_FULL && c->refused;
     return status;
 }
 
@@ -75,6 +86,7 @@ static lk_status create_work(lk__lmdb_env *db, MDB_txn *txn, void *argument)
     creation *c = argument;
     lk_status status = may_create(db, txn, &c->s->key);
 
+    c->refused = false; /* of an earlier try */
     return status == LK_OK ? add_session(db, txn, c) : status;
 }
 
@@ -89,7 +101,7 @@ lk_status lk__lmdb_create(lk_store *store, const lk_session *s, lk_limit limit, 
     if (status != LK_OK)
         return status;
     c.record = lk_buf_view(&record);
-    status = lk__lmdb_write(env_of(store), create_work, &c);
+    status = write_session(store, create_work, &c);
     if (status == LK_OK)
         *ended = c.ended;
     return status;
@@ -120,6 +132,7 @@ static lk_status replace_work(lk__lmdb_env *db, MDB_txn *txn, void *argument)
     lk_session old;
     lk_status status = read_copy(db, txn, c->old, room, &row, &old);
 
+    c->refused = false;
     if (status == LK_OK)
         status = lk__session_writable(&old, c->old_generation, c->now_s);
     if (status == LK_OK)
@@ -146,7 +159,7 @@ lk_status lk__lmdb_replace(lk_store *store, const lk_session_key *old, uint32_t 
     if (status != LK_OK)
         return status;
     c.record = lk_buf_view(&record);
-    return lk__lmdb_write(env_of(store), replace_work, &c);
+    return write_session(store, replace_work, &c);
 }
 
 /* ---- change ---- */

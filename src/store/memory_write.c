@@ -111,7 +111,7 @@ static lk_status add_session(lk__memory *m, const lk_session *s, uint64_t owner)
 
 typedef struct gathering {
     lk__candidates found;
-    const lk_session *newest; /* the one just created: never ended by its own limit */
+    const lk_session_key *leaves; /* the session that the new one replaces, or NULL */
     int64_t now_s;
     lk_status status;
 } gathering;
@@ -120,6 +120,7 @@ static bool gather_one(void *context, const uint8_t key[LK_TABLE_KEY_LEN], const
                        lk_view value)
 {
     gathering *g = context;
+    const lk_session *newest = g->found.newest;
     lk_session s;
 
     (void)key;
@@ -128,39 +129,107 @@ static bool gather_one(void *context, const uint8_t key[LK_TABLE_KEY_LEN], const
         return true;
     if (entry->seen_s > s.seen_s)
         s.seen_s = entry->seen_s;
-    if (!lk__session_is_listed(&s, g->now_s) || memcmp(&s.key, &g->newest->key, sizeof(s.key)) == 0)
+    if (!lk__session_is_listed(&s, g->now_s) || memcmp(&s.key, &newest->key, sizeof(s.key)) == 0 ||
+        (g->leaves != NULL && memcmp(&s.key, g->leaves, sizeof(s.key)) == 0))
         return true;
-    if (!lk_view_equal(s.user, g->newest->user) || !lk_view_equal(s.realm, g->newest->realm))
+    if (!lk_view_equal(s.user, newest->user) || !lk_view_equal(s.realm, newest->realm))
         return true;
     g->status = lk__candidates_add(&g->found, &s);
     return g->status == LK_OK;
 }
 
-/* End the sessions of S's user beyond the limit. The caller holds the lock of OWNER, so that fifty creates at
- * once each count the ones before it. */
-static lk_status keep_limit(lk__memory *m, const lk_session *s, uint64_t owner, lk_limit limit,
-                            uint32_t *ended)
+/* A session on its way in, whose user has a limit. The lock of his name is held over looking and writing, so
+ * that fifty creates at once each count the ones before it. */
+typedef struct entering {
+    lk__memory *m;
+    const lk_session *s;
+    const lk_session_key *leaves;
+    const lk_limit *limit;
+    uint64_t owner;
+    bool is_limited;
+    uint32_t ended;
+} entering;
+
+static entering enter(lk__memory *m, const lk_session *s, const lk_session_key *leaves, const lk_limit *limit)
 {
-    gathering g = {
-        .found = {.env = m->base.env}, .newest = s, .now_s = lk_now_s(m->base.env), .status = LK_OK};
+    entering e = {.m = m, .s = s, .leaves = leaves, .limit = limit};
+
+    e.owner = lk__memory_owner(m, s->realm, s->user);
+    e.is_limited = lk__limit_holds(limit, s) && e.owner != 0;
+    if (e.is_limited)
+        lk_table_lock(m->table, e.owner);
+    return e;
+}
+
+static void done_entering(const entering *e)
+{
+    if (e->is_limited)
+        lk_table_unlock(e->m->table, e->owner);
+}
+
+/* Gather the others of the user and choose those to be ended. LK_FULL: refused. */
+static lk_status choose(const entering *e, gathering *g, size_t *n)
+{
     uint64_t cursor = 0;
-    size_t beyond;
     lk_status status;
 
+    *n = 0;
     do
-        status = lk_table_list(m->table, LK_ENTRY_SESSION, owner, &cursor, 64, gather_one, &g);
-    while (status == LK_OK && g.status == LK_OK && cursor != 0);
+        status = lk_table_list(e->m->table, LK_ENTRY_SESSION, e->owner, &cursor, 64, gather_one, g);
+    while (status == LK_OK && g->status == LK_OK && cursor != 0);
     if (status == LK_OK)
-        status = g.status;
-    beyond = status == LK_OK ? lk__candidates_beyond(&g.found, limit.max - 1) : 0;
-    for (size_t i = 0; i < beyond && status == LK_OK; i++) {
+        status = g->status;
+    return status == LK_OK ? lk__candidates_choose(&g->found, e->limit, n) : status;
+}
+
+static gathering gathering_of(const entering *e)
+{
+    return (gathering){.found = {.env = e->m->base.env, .newest = e->s},
+                       .leaves = e->leaves,
+                       .now_s = lk_now_s(e->m->base.env),
+                       .status = LK_OK};
+}
+
+/* A limit that refuses is asked before anything is written. LK_OK; LK_REFUSED when the key is taken, which
+ * comes first in every store; LK_FULL. */
+static lk_status may_enter(const entering *e)
+{
+    lk__memory_key key = lk__memory_key_of(&e->s->key);
+    gathering g = gathering_of(e);
+    lk_entry there;
+    lk_reason why;
+    size_t n;
+    lk_status status;
+
+    if (!e->is_limited || e->limit->victim != LK_VICTIM_REFUSE)
+        return LK_OK;
+    status = lk_table_get(e->m->table, LK_ENTRY_SESSION, key.bytes, 0, NULL, 0, &there);
+    if (status != LK_MISS || lk__memory_fenced(e->m, &key, &why) != LK_MISS)
+        return status == LK_FAULT ? LK_FAULT : LK_REFUSED;
+    status = choose(e, &g, &n);
+    lk__candidates_free(&g.found);
+    if (status == LK_FULL && e->limit->refused != NULL)
+        *e->limit->refused = true;
+    return status;
+}
+
+/* End the sessions that the limit chooses. */
+static lk_status keep_limit(entering *e)
+{
+    gathering g = gathering_of(e);
+    size_t n = 0;
+    lk_status status = LK_OK;
+
+    if (e->is_limited && e->limit->victim != LK_VICTIM_REFUSE)
+        status = choose(e, &g, &n);
+    for (size_t i = 0; i < n && status == LK_OK; i++) {
         lk__memory_key key = lk__memory_key_of(&g.found.at[i].key);
 
-        status = end_one(m, &key, LK_REASON_REPLACED, limit.fence_s);
+        status = end_one(e->m, &key, LK_REASON_REPLACED, e->limit->fence_s);
         if (status == LK_FULL) /* no room for the fence, but it was dropped */
             status = LK_OK;
         if (status == LK_OK)
-            ++*ended;
+            e->ended++;
     }
     lk__candidates_free(&g.found);
     return status;
@@ -176,21 +245,19 @@ static void take_back(lk__memory *m, const lk_session *s)
 lk_status lk__memory_create(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended)
 {
     lk__memory *m = (lk__memory *)store;
-    uint64_t owner = lk__memory_owner(m, s->realm, s->user);
-    bool is_limited = limit.max > 0 && owner != 0;
-    lk_status status;
+    entering e = enter(m, s, NULL, &limit);
+    lk_status status = may_enter(&e);
 
-    *ended = 0;
-    if (is_limited)
-        lk_table_lock(m->table, owner);
-    status = add_session(m, s, owner);
-    if (status == LK_OK && is_limited) {
-        status = keep_limit(m, s, owner, limit, ended);
-        if (status != LK_OK)
-            take_back(m, s);
+    if (status == LK_OK) {
+        status = add_session(m, s, e.owner);
+        if (status == LK_OK) {
+            status = keep_limit(&e);
+            if (status != LK_OK)
+                take_back(m, s);
+        }
     }
-    if (is_limited)
-        lk_table_unlock(m->table, owner);
+    done_entering(&e);
+    *ended = e.ended;
     return status;
 }
 
@@ -261,25 +328,23 @@ lk_status lk__memory_replace(lk_store *store, const lk_session_key *old, uint32_
                              const lk_session *s, int64_t grace_until_s, int64_t fence_s, lk_limit limit)
 {
     lk__memory *m = (lk__memory *)store;
-    uint64_t owner = lk__memory_owner(m, s->realm, s->user);
-    bool is_limited = limit.max > 0 && owner != 0;
-    uint32_t ended = 0;
+    entering e;
     lk_status status = may_retire(m, old, old_generation);
 
     if (status != LK_OK)
         return status;
-    if (is_limited)
-        lk_table_lock(m->table, owner);
-    status = add_session(m, s, owner);
+    e = enter(m, s, old, &limit);
+    status = may_enter(&e);
+    if (status == LK_OK)
+        status = add_session(m, s, e.owner);
     if (status == LK_OK) {
         status = retire_old(m, old, old_generation, grace_until_s, fence_s);
-        if (status == LK_OK && is_limited)
-            status = keep_limit(m, s, owner, limit, &ended);
+        if (status == LK_OK)
+            status = keep_limit(&e);
         if (status != LK_OK)
             take_back(m, s);
     }
-    if (is_limited)
-        lk_table_unlock(m->table, owner);
+    done_entering(&e);
     return status;
 }
 

@@ -207,7 +207,7 @@ lk_status lk__moving_replace(lk_store *store, const lk_session_key *old, uint32_
     if (status != LK_OK)
         return status;
     status = replace_too(m, &r);
-    if (status == LK_OK && limit.max > 0)
+    if (status == LK_OK && lk__limit_holds(&limit, s))
         status = end_alike(m, s, limit.fence_s);
     if (status == LK_STALE || status == LK_REFUSED) {
         (void)!lk_store_destroy(m->lead_now, &s->key, LK_REASON_REVOKED, fence_s);

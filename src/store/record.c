@@ -5,7 +5,7 @@
  *
  *   at  bytes  what (numbers are least significant byte first)
  *    0    1    version, 1
- *    1    1    flags LK_SESSION_*; 0x80: `previous` is there
+ *    1    1    flags LK_SESSION_*; 0x80: `previous` is there; 0x40: a device class is
  *    2    2    length of the head, these bytes included
  *    4    2    length of the fields that follow the head
  *    6    5    seen_s (rewritten in place by lk_record_touch)
@@ -22,6 +22,7 @@
  *   77    6    lengths of user, realm, name, device, agent, address
  *   83    4    lengths of roles, scope
  *   87   12    previous, only with flag 0x80
+ *              only with flag 0x40: length of the device class (1 byte, 1 to 32) and the class
  *              the texts: user, realm, name, device, agent, address, roles, scope
  *              the fields, see fields.c
  *
@@ -38,6 +39,7 @@
 #define FLAGS_KNOWN                                                                                          \
     (LK_SESSION_ANONYMOUS | LK_SESSION_REMEMBER | LK_SESSION_TOKEN | LK_SESSION_ENDING | LK_SESSION_API_KEY)
 #define FLAG_PREVIOUS 0x80u
+#define FLAG_CLASS 0x40u
 
 enum {
     AT_VERSION = 0,
@@ -73,8 +75,9 @@ static const struct text {
     {offsetof(lk_session, roles), LK_ROLES_MAX},    {offsetof(lk_session, scope), LK_SCOPE_MAX},
 };
 
-_Static_assert(FIXED_LEN + LK_SESSION_KEY_LEN + LK_USER_ID_MAX + LK_REALM_MAX + LK_USER_NAME_MAX +
-                       LK_DEVICE_MAX + LK_AGENT_MAX + LK_ADDRESS_MAX + LK_ROLES_MAX + LK_SCOPE_MAX <=
+_Static_assert(FIXED_LEN + LK_SESSION_KEY_LEN + 1 + LK_DEVICE_CLASS_MAX + LK_USER_ID_MAX + LK_REALM_MAX +
+                       LK_USER_NAME_MAX + LK_DEVICE_MAX + LK_AGENT_MAX + LK_ADDRESS_MAX + LK_ROLES_MAX +
+                       LK_SCOPE_MAX <=
                    LK_HEAD_MAX,
                "a head at all its bounds fits in LK_HEAD_MAX");
 
@@ -127,6 +130,10 @@ static lk_status check_bounds(const lk_session *s)
         if (has_control(text->p, text->len))
             return LK_REFUSED;
     }
+    if (s->device_class.len > LK_DEVICE_CLASS_MAX)
+        return LK_FULL;
+    if (has_control(s->device_class.p, s->device_class.len))
+        return LK_REFUSED;
     if (!is_time(s->seen_s) || !is_time(s->created_s) || !is_time(s->issued_s) || !is_time(s->auth_s) ||
         s->issued_ms > 999)
         return LK_FULL;
@@ -141,7 +148,8 @@ static lk_status check_bounds(const lk_session *s)
 static void write_fixed(const lk_session *s, size_t head_len, uint8_t p[FIXED_LEN])
 {
     p[AT_VERSION] = RECORD_VERSION;
-    p[AT_FLAGS] = (uint8_t)(s->flags | (is_zero(&s->previous) ? 0 : FLAG_PREVIOUS));
+    p[AT_FLAGS] = (uint8_t)(s->flags | (is_zero(&s->previous) ? 0 : FLAG_PREVIOUS) |
+                            (s->device_class.len > 0 ? FLAG_CLASS : 0));
     lk__put16(p + AT_HEAD_LEN, (uint16_t)head_len);
     lk__put16(p + AT_FIELDS_LEN, (uint16_t)s->fields.len);
     lk__put40(p + AT_SEEN, s->seen_s);
@@ -169,6 +177,7 @@ lk_status lk_record_write(const lk_session *s, lk_buf *out)
 
     if (status != LK_OK)
         return status;
+    head_len += s->device_class.len > 0 ? 1 + s->device_class.len : 0;
     for (size_t i = 0; i < TEXTS; i++)
         head_len += text_of(s, i)->len;
     if (out->full || out->cap - out->len < head_len + s->fields.len)
@@ -178,6 +187,9 @@ lk_status lk_record_write(const lk_session *s, lk_buf *out)
     lk_buf_add(out, lk_view_make(fixed, sizeof(fixed)));
     if (!is_zero(&s->previous))
         lk_buf_add(out, lk_view_make(s->previous.bytes, LK_SESSION_KEY_LEN));
+    if (s->device_class.len > 0)
+        lk_buf_add_byte(out, (uint8_t)s->device_class.len);
+    lk_buf_add(out, s->device_class);
     for (size_t i = 0; i < TEXTS; i++)
         lk_buf_add(out, *text_of(s, i));
     lk_buf_add(out, s->fields);
@@ -214,6 +226,18 @@ static bool read_texts(lk_view head, size_t at, lk_session *out)
     return at == head.len && !has_control(head.p + begin, at - begin);
 }
 
+/* The device class at byte *AT of the head, which is moved behind it. */
+static bool read_class(lk_view head, size_t *at, lk_session *out)
+{
+    size_t len = *at < head.len ? head.p[*at] : 0;
+
+    if (len == 0 || len > LK_DEVICE_CLASS_MAX || len > head.len - *at - 1)
+        return false;
+    out->device_class = lk_view_make(head.p + *at + 1, len);
+    *at += 1 + len;
+    return !has_control(out->device_class.p, len);
+}
+
 static void read_fixed(const uint8_t *p, lk_session *out)
 {
     out->flags = p[AT_FLAGS] & FLAGS_KNOWN;
@@ -229,6 +253,7 @@ static void read_fixed(const uint8_t *p, lk_session *out)
     memcpy(out->key.bytes, p + AT_KEY, LK_SESSION_KEY_LEN);
     memcpy(out->proof, p + AT_PROOF, LK_SESSION_PROOF_LEN);
     memset(&out->previous, 0, sizeof(out->previous));
+    out->device_class = (lk_view){0};
 }
 
 lk_status lk_record_read(lk_view record, lk_session *out)
@@ -236,7 +261,7 @@ lk_status lk_record_read(lk_view record, lk_session *out)
     size_t head_len = lk_record_head_len(record), at = FIXED_LEN, fields_len;
 
     /* A flag this version does not know may change what the record means: never guessed. */
-    if (head_len == 0 || (record.p[AT_FLAGS] & ~(FLAGS_KNOWN | FLAG_PREVIOUS)) != 0)
+    if (head_len == 0 || (record.p[AT_FLAGS] & ~(FLAGS_KNOWN | FLAG_PREVIOUS | FLAG_CLASS)) != 0)
         return LK_STALE;
     fields_len = lk__get16(record.p + AT_FIELDS_LEN);
     if (record.len != head_len && record.len - head_len != fields_len)
@@ -249,6 +274,8 @@ lk_status lk_record_read(lk_view record, lk_session *out)
         memcpy(out->previous.bytes, record.p + at, LK_SESSION_KEY_LEN);
         at += LK_SESSION_KEY_LEN;
     }
+    if ((record.p[AT_FLAGS] & FLAG_CLASS) != 0 && !read_class(lk_view_make(record.p, head_len), &at, out))
+        return LK_STALE;
     if (out->issued_ms > 999 || !read_texts(lk_view_make(record.p, head_len), at, out))
         return LK_STALE;
     out->fields = lk_view_make(record.p + head_len, record.len - head_len);

@@ -75,19 +75,62 @@ lk_status lk__record_ending(lk_session *s, int64_t grace_until_s, lk_buf *out)
     return lk_record_write(s, out);
 }
 
-static int by_age(const void *one, const void *other)
+bool lk__limit_holds(const lk_limit *limit, const lk_session *s)
+{
+    return (limit->max > 0 || limit->class_max > 0) && s->user.len > 0 &&
+           (s->flags & LK_SESSION_API_KEY) == 0;
+}
+
+/* The order in which sessions are ended: by a first and a second time, then by key. */
+static int in_order(const lk__candidate *a, const lk__candidate *b, int64_t first, int64_t second)
+{
+    if (first != 0)
+        return first < 0 ? -1 : 1;
+    if (second != 0)
+        return second < 0 ? -1 : 1;
+    return memcmp(&a->key, &b->key, sizeof(a->key));
+}
+
+static int by_use(const void *one, const void *other)
 {
     const lk__candidate *a = one, *b = other;
 
-    if (a->seen_s != b->seen_s)
-        return a->seen_s < b->seen_s ? -1 : 1;
-    if (a->issued_s != b->issued_s)
-        return a->issued_s < b->issued_s ? -1 : 1;
-    return memcmp(&a->key, &b->key, sizeof(a->key));
+    return in_order(a, b, a->seen_s - b->seen_s, a->issued_s - b->issued_s);
+}
+
+static int by_issue(const void *one, const void *other)
+{
+    const lk__candidate *a = one, *b = other;
+
+    return in_order(a, b, a->issued_s - b->issued_s, a->seen_s - b->seen_s);
+}
+
+static int by_end(const void *one, const void *other)
+{
+    const lk__candidate *a = one, *b = other;
+
+    return in_order(a, b, a->expires_s - b->expires_s, a->issued_s - b->issued_s);
+}
+
+/* Those that were chosen, first; among them, and among the rest, as they were. */
+static void put_chosen_first(lk__candidates *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        lk__candidate one = c->at[i];
+
+        if (!one.is_chosen)
+            continue;
+        memmove(c->at + n + 1, c->at + n, (i - n) * sizeof(one));
+        c->at[n++] = one;
+    }
 }
 
 lk_status lk__candidates_add(lk__candidates *c, const lk_session *s)
 {
+    if ((s->flags & LK_SESSION_API_KEY) != 0)
+        return LK_OK;
     if (c->n == c->cap) {
         size_t cap = c->cap > 0 ? c->cap * 2 : 32;
         lk__candidate *more = lk_alloc(c->env, cap * sizeof(*more));
@@ -100,16 +143,46 @@ lk_status lk__candidates_add(lk__candidates *c, const lk_session *s)
         c->at = more;
         c->cap = cap;
     }
-    c->at[c->n++] = (lk__candidate){.seen_s = s->seen_s, .issued_s = s->issued_s, .key = s->key};
+    c->at[c->n++] = (lk__candidate){.seen_s = s->seen_s,
+                                    .issued_s = s->issued_s,
+                                    .expires_s = s->expires_s,
+                                    .key = s->key,
+                                    .is_same_class = lk_view_equal(s->device_class, c->newest->device_class)};
     return LK_OK;
 }
 
-size_t lk__candidates_beyond(lk__candidates *c, uint32_t max)
+/* Choose of those in order, and of the same class only with SAME_CLASS, until fewer than MAX of LIVE are
+ * left. Gives how many were chosen. */
+static size_t choose(lk__candidates *c, bool same_class, size_t live, uint32_t max)
 {
-    if (c->n <= max)
-        return 0;
-    qsort(c->at, c->n, sizeof(c->at[0]), by_age);
-    return c->n - max;
+    size_t chosen = 0;
+
+    for (size_t i = 0; i < c->n && max > 0 && live - chosen >= max; i++) {
+        if (c->at[i].is_chosen || (same_class && !c->at[i].is_same_class))
+            continue;
+        c->at[i].is_chosen = true;
+        chosen++;
+    }
+    return chosen;
+}
+
+lk_status lk__candidates_choose(lk__candidates *c, const lk_limit *limit, size_t *n)
+{
+    static int (*const orders[LK_VICTIM_COUNT])(const void *, const void *) = {by_use, by_issue, by_end,
+                                                                               by_use};
+    size_t same = 0;
+
+    *n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        same += c->at[i].is_same_class;
+    if (c->n > 0)
+        qsort(c->at, c->n, sizeof(c->at[0]), orders[limit->victim]);
+    *n = choose(c, true, same, limit->class_max);
+    *n += choose(c, false, c->n - *n, limit->max);
+    if (*n > 0 && limit->victim == LK_VICTIM_REFUSE)
+        return LK_FULL;
+    put_chosen_first(c);
+    return LK_OK;
 }
 
 void lk__candidates_free(lk__candidates *c)

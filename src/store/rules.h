@@ -6,7 +6,7 @@
 #define LATCHKEY_STORE_RULES_H
 
 #include <latchkey/cutoff.h>
-#include <latchkey/session.h>
+#include <latchkey/store.h>
 
 /* Until when a store keeps S. Last-seen times reach a store late, by up to a tenth of the idle time: a
  * session that is idle by its record may be alive. It is kept for an eighth of its idle time and a minute
@@ -55,23 +55,29 @@ void lk__fence_read(lk_view fence, lk_reason *reason, int64_t *until_s);
 LK_CHECKED lk_status lk__cutoff_write(const lk_cutoff *c, lk_buf *out);
 LK_CHECKED lk_status lk__cutoff_read(lk_view bytes, lk_cutoff *out);
 
+/* Has S to keep to LIMIT? Not when it is nobody's, or behind an API key. */
+bool lk__limit_holds(const lk_limit *limit, const lk_session *s);
+
 /* The sessions of one user, gathered to find those that a limit ends. */
 typedef struct lk__candidate {
-    int64_t seen_s;
-    int64_t issued_s;
+    int64_t seen_s, issued_s, expires_s;
     lk_session_key key;
+    bool is_same_class;
+    bool is_chosen;
 } lk__candidate;
 
 typedef struct lk__candidates {
     const lk_env *env;
+    const lk_session *newest; /* the one that is made: never ended by its own limit */
     lk__candidate *at;
     size_t n, cap;
 } lk__candidates;
 
-/* LK_OK, or LK_FAULT when memory is short. */
+/* One that does not count is passed over. LK_OK, or LK_FAULT when memory is short. */
 LK_CHECKED lk_status lk__candidates_add(lk__candidates *c, const lk_session *s);
-/* Order them, seen longest ago first, and give how many are beyond MAX. */
-size_t lk__candidates_beyond(lk__candidates *c, uint32_t max);
+/* Choose those that LIMIT ends: *n of them, in front and in their order. LK_OK; LK_FULL when there are any
+ * and the limit refuses instead. */
+LK_CHECKED lk_status lk__candidates_choose(lk__candidates *c, const lk_limit *limit, size_t *n);
 void lk__candidates_free(lk__candidates *c);
 
 #endif

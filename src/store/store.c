@@ -183,12 +183,16 @@ lk_status lk_store_create(lk_store *store, const lk_session *s, lk_limit limit, 
 {
     uint32_t uncounted;
 
+    if (limit.refused != NULL)
+        *limit.refused = false;
     return store->ops->create(store, s, limit, ended != NULL ? ended : &uncounted);
 }
 
 lk_status lk_store_replace(lk_store *store, const lk_session_key *old, uint32_t old_generation,
                            const lk_session *s, int64_t grace_until_s, int64_t fence_s, lk_limit limit)
 {
+    if (limit.refused != NULL)
+        *limit.refused = false;
     return store->ops->replace(store, old, old_generation, s, grace_until_s, fence_s, limit);
 }
 

@@ -11,11 +11,12 @@
 #define NUMBERS 60
 #define USERS 5
 #define FIELDS 4
+#define CLASSES 3
 #define STEPS 12000
 
 typedef struct modelled {
     bool is_there;
-    unsigned user;
+    unsigned user, class;
     uint32_t generation, revision, flags;
     int64_t seen_s, issued_s, idle_s, expires_s;
     int previous; /* number, or -1 */
@@ -31,6 +32,7 @@ static int64_t now_s;
 static uint32_t seed;
 
 static const char *const users[USERS] = {"", "ada", "ben", "cleo", "dora"};
+static const char *const classes[CLASSES] = {"", "mobile", "desktop"};
 static const char *const names[FIELDS] = {"a", "b", "c", "d"};
 static const lk_reason reasons[] = {LK_REASON_REVOKED, LK_REASON_KICKED, LK_REASON_BANNED};
 
@@ -80,38 +82,76 @@ static void model_end(modelled *m, lk_reason why, int64_t until_s)
 }
 
 /* Is A to be ended before B? */
-static bool model_is_older(unsigned a, unsigned b)
+static bool model_goes_before(unsigned a, unsigned b, lk_victim victim)
 {
+    const modelled *x = &model[a], *y = &model[b];
     lk_session_key key_a = key_of(a), key_b = key_of(b);
 
-    if (model[a].seen_s != model[b].seen_s)
-        return model[a].seen_s < model[b].seen_s;
-    if (model[a].issued_s != model[b].issued_s)
-        return model[a].issued_s < model[b].issued_s;
+    if (victim == LK_VICTIM_LONGEST_IDLE && x->seen_s != y->seen_s)
+        return x->seen_s < y->seen_s;
+    if (victim == LK_VICTIM_SOONEST_EXPIRY && x->expires_s != y->expires_s)
+        return x->expires_s < y->expires_s;
+    if (x->issued_s != y->issued_s)
+        return x->issued_s < y->issued_s;
+    if (victim == LK_VICTIM_OLDEST && x->seen_s != y->seen_s)
+        return x->seen_s < y->seen_s;
     return memcmp(&key_a, &key_b, sizeof(key_a)) < 0;
 }
 
-static uint32_t model_limit(unsigned fresh, uint32_t max, int64_t until_s)
+/* The sessions beside FRESH that count, but for LEAVES, of its class only with SAME_CLASS; *first is the one
+ * to be ended first. */
+static unsigned model_others(unsigned fresh, int leaves, bool same_class, lk_victim victim, int *first)
+{
+    unsigned others = 0;
+
+    *first = -1;
+    for (unsigned n = 0; n < NUMBERS; n++) {
+        const modelled *m = &model[n];
+
+        if (n == fresh || (int)n == leaves || m->user != model[fresh].user || !model_is_listed(m) ||
+            (m->flags & LK_SESSION_API_KEY) || (same_class && m->class != model[fresh].class))
+            continue;
+        others++;
+        if (*first < 0 || model_goes_before(n, (unsigned)*first, victim))
+            *first = (int)n;
+    }
+    return others;
+}
+
+static bool model_is_limited(unsigned fresh)
+{
+    return model[fresh].user != 0 && !(model[fresh].flags & LK_SESSION_API_KEY);
+}
+
+static bool model_refuses(unsigned fresh, int leaves, lk_limit limit)
+{
+    int first;
+
+    if (limit.victim != LK_VICTIM_REFUSE || !model_is_limited(fresh))
+        return false;
+    return (limit.class_max > 0 &&
+            model_others(fresh, leaves, true, limit.victim, &first) >= limit.class_max) ||
+           (limit.max > 0 && model_others(fresh, leaves, false, limit.victim, &first) >= limit.max);
+}
+
+static uint32_t model_keep(unsigned fresh, bool same_class, uint32_t max, lk_limit limit)
 {
     uint32_t ended = 0;
+    int first;
 
-    while (max > 0 && model[fresh].user != 0) {
-        unsigned live = 0;
-        int oldest = -1;
-
-        for (unsigned n = 0; n < NUMBERS; n++) {
-            if (n == fresh || model[n].user != model[fresh].user || !model_is_listed(&model[n]))
-                continue;
-            live++;
-            if (oldest < 0 || model_is_older(n, (unsigned)oldest))
-                oldest = (int)n;
-        }
-        if (live < max)
-            break;
-        model_end(&model[oldest], LK_REASON_REPLACED, until_s);
+    while (max > 0 && model_is_limited(fresh) &&
+           model_others(fresh, -1, same_class, limit.victim, &first) >= max) {
+        model_end(&model[first], LK_REASON_REPLACED, limit.fence_s);
         ended++;
     }
     return ended;
+}
+
+static uint32_t model_limit(unsigned fresh, lk_limit limit)
+{
+    uint32_t ended = model_keep(fresh, true, limit.class_max, limit);
+
+    return ended + model_keep(fresh, false, limit.max, limit);
 }
 
 /* ---- the operations, each on both ---- */
@@ -120,12 +160,13 @@ static lk_session fresh_session(unsigned n, int previous, uint32_t generation)
 {
     lk_session s = session_of(n);
     modelled *m = &model[n];
-    unsigned user = pick(USERS);
+    unsigned user = pick(USERS), class = pick(CLASSES);
 
     s.user = lk_view_of(users[user]);
-    s.flags = user == 0 ? LK_SESSION_ANONYMOUS : 0;
+    s.device_class = lk_view_of(classes[class]);
+    s.flags = user == 0 ? LK_SESSION_ANONYMOUS : pick(6) == 0 ? LK_SESSION_API_KEY : 0;
     s.generation = generation;
-    s.issued_s = now_s;
+    s.issued_s = now_s - pick(5);
     s.seen_s = now_s - pick(50);
     s.idle_s = pick(3) == 0 ? 0 : 100 + pick(2000);
     s.expires_s = now_s + 50 + pick(4000);
@@ -136,6 +177,7 @@ static lk_session fresh_session(unsigned n, int previous, uint32_t generation)
         return s; /* it will be refused */
     memset(m, 0, sizeof(*m));
     m->user = user;
+    m->class = class;
     m->flags = s.flags;
     m->generation = generation;
     m->revision = 1;
@@ -149,11 +191,16 @@ static lk_session fresh_session(unsigned n, int previous, uint32_t generation)
 
 /* Of two stores the second is told whom the limit of the first has ended, and ends the one that had replaced
  * by it as well; here, where keys come again, that would show. The group `limits` has them. */
-static uint32_t pick_limit(void)
+static lk_limit pick_limit(int64_t fence_s, bool *refused)
 {
-    uint32_t max = pick(4);
+    lk_limit limit = {.max = pick(4),
+                      .class_max = pick(3),
+                      .victim = (lk_victim)pick(LK_VICTIM_COUNT),
+                      .fence_s = fence_s,
+                      .refused = refused};
 
-    return is_moving ? 0 : max;
+    *refused = false;
+    return is_moving ? (lk_limit){.refused = refused} : limit;
 }
 
 static void do_create(void)
@@ -161,13 +208,17 @@ static void do_create(void)
     unsigned n = pick(NUMBERS);
     bool is_free = !model[n].is_there && !model[n].is_fenced;
     lk_session s = fresh_session(n, -1, 1 + pick(2));
-    lk_limit limit = {.max = pick_limit(), .fence_s = now_s + 100 + pick(1000)};
+    bool refused, refuses;
+    lk_limit limit = pick_limit(now_s + 100 + pick(1000), &refused);
     uint32_t ended = 99, expected = 0;
+    lk_status status = lk_store_create(store, &s, limit, &ended);
 
-    assert_int_equal(lk_store_create(store, &s, limit, &ended), is_free ? LK_OK : LK_REFUSED);
-    if (is_free) {
+    refuses = is_free && model_refuses(n, -1, limit);
+    assert_int_equal(status, refuses ? LK_FULL : is_free ? LK_OK : LK_REFUSED);
+    assert_int_equal(refused, refuses);
+    if (status == LK_OK) {
         model[n].is_there = true;
-        expected = model_limit(n, limit.max, limit.fence_s);
+        expected = model_limit(n, limit);
     }
     assert_int_equal(ended, expected);
 }
@@ -179,7 +230,8 @@ static void do_replace(void)
     bool is_free = !model[n].is_there && !model[n].is_fenced;
     uint32_t generation = pick(4) ? o->generation : 1 + pick(3);
     int64_t grace_s = pick(2) ? now_s + 10 : 0, fence_s = now_s + 100 + pick(1000);
-    lk_limit limit = {.max = pick_limit(), .fence_s = fence_s};
+    bool refused;
+    lk_limit limit = pick_limit(fence_s, &refused);
     lk_session_key key = key_of(old);
     lk_status expected = LK_OK;
     lk_session s;
@@ -193,7 +245,10 @@ static void do_replace(void)
     else if (!is_free)
         expected = LK_REFUSED;
     s = fresh_session(n, (int)old, 1 + pick(2));
+    if (expected == LK_OK && model_refuses(n, (int)old, limit))
+        expected = LK_FULL;
     assert_int_equal(lk_store_replace(store, &key, generation, &s, grace_s, fence_s, limit), expected);
+    assert_int_equal(refused, expected == LK_FULL);
     if (expected != LK_OK)
         return;
     if (grace_s == 0) {
@@ -203,7 +258,7 @@ static void do_replace(void)
         o->expires_s = grace_s < o->expires_s ? grace_s : o->expires_s;
     }
     model[n].is_there = true;
-    (void)model_limit(n, limit.max, limit.fence_s);
+    (void)model_limit(n, limit);
 }
 
 /* What OP does to field F: LK_OK or LK_REFUSED. */

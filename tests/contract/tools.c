@@ -66,6 +66,7 @@ lk_session session_of(unsigned n)
                     .roles = LK_VIEW("admin staff"),
                     .scope = LK_VIEW("orders.read"),
                     .device = LK_VIEW("d-7"),
+                    .device_class = LK_VIEW("desktop"),
                     .agent = LK_VIEW("Mozilla/5.0 (X11; Linux x86_64) Firefox/115.0"),
                     .address = LK_VIEW("192.0.2.17"),
                     .fields = LK_VIEW(FIELDS)};
@@ -159,6 +160,7 @@ void assert_same(const lk_session *a, const lk_session *b)
     assert_view(a->roles, b->roles);
     assert_view(a->scope, b->scope);
     assert_view(a->device, b->device);
+    assert_view(a->device_class, b->device_class);
     assert_view(a->agent, b->agent);
     assert_view(a->address, b->address);
     assert_view(a->fields, b->fields);

@@ -17,11 +17,13 @@ lk_status lk__redis_entering_of(const lk__redis *r, const lk__redis_creation *c,
     out->entry = lk__redis_entry(c->s);
     out->ttl = lk__redis_px(env, lk__redis_latest_s(c->s));
     out->max = lk__redis_number(c->limit.max);
+    out->class_max = lk__redis_number(c->limit.class_max);
+    out->victim = lk__redis_number((int64_t)c->limit.victim);
     out->fence_px = lk__redis_px(env, c->limit.fence_s);
     return lk__redis_fence_write(LK_REASON_REPLACED, c->limit.fence_s, &out->fence);
 }
 
-/* What create.lua and replace.lua answer. */
+/* What create.lua and replace.lua answer: the numbers below 0 are theirs. */
 static lk_status read_answer(const redisReply *reply, lk__redis_creation *c)
 {
     lk_status status = lk__redis_status(reply);
@@ -30,6 +32,9 @@ static lk_status read_answer(const redisReply *reply, lk__redis_creation *c)
         return status;
     if (reply->type != REDIS_REPLY_INTEGER)
         return LK_FAULT;
+    c->refused = reply->integer == -3;
+    if (c->refused)
+        return LK_FULL;
     if (reply->integer < 0)
         return reply->integer == -1 ? LK_REFUSED : LK_STALE;
     c->ended = (uint32_t)reply->integer;
@@ -55,7 +60,7 @@ static lk_status prepare(const lk__redis *r, const lk__redis_creation *c, common
     return status == LK_OK ? lk__redis_stamp(env, &out->stamp) : status;
 }
 
-#define COMMON_ARGS 10
+#define COMMON_ARGS 12
 static void put_args(const common *k, const lk__redis_creation *c, lk_view argv[COMMON_ARGS])
 {
     const lk_view args[COMMON_ARGS] = {
@@ -67,6 +72,8 @@ static void put_args(const common *k, const lk__redis_creation *c, lk_view argv[
         lk__redis_view(&k->e.entry),
         lk__redis_view(&k->e.ttl),
         lk__redis_view(&k->e.max),
+        lk__redis_view(&k->e.class_max),
+        lk__redis_view(&k->e.victim),
         lk__redis_view(&k->e.fence),
         lk__redis_view(&k->e.fence_px),
     };
@@ -115,6 +122,8 @@ lk_status lk__redis_create(lk_store *store, const lk_session *s, lk_limit limit,
                               : create_at_once(r, &c, lk__redis_until(r));
     if (status == LK_OK)
         *ended = c.ended;
+    if (limit.refused != NULL)
+        *limit.refused = c.refused;
     return status;
 }
 
@@ -138,10 +147,10 @@ static lk_status replace_at_once(lk__redis *r, lk__redis_creation *c, int64_t un
     argv[4] = k.e.has_user ? lk__redis_view(&k.e.index) : (lk_view){0};
     argv[5] = c->old->user.len > 0 ? lk__redis_view(&old_index) : (lk_view){0};
     put_args(&k, c, argv + 6);
-    argv[16] = c->compared;
-    argv[17] = c->old_value;
-    argv[18] = lk__redis_view(&old_px);
-    argv[19] = lk__redis_view(&old_id);
+    argv[6 + COMMON_ARGS] = c->compared;
+    argv[7 + COMMON_ARGS] = c->old_value;
+    argv[8 + COMMON_ARGS] = lk__redis_view(&old_px);
+    argv[9 + COMMON_ARGS] = lk__redis_view(&old_id);
     if (lk__redis_run(r, &ask, 1, until_ms, LK__REDIS_KEPT, NULL) == LK_OK)
         status = read_answer(ask.reply, c);
     else
@@ -216,5 +225,7 @@ lk_status lk__redis_replace(lk_store *store, const lk_session_key *old, uint32_t
     c.record = lk_buf_view(&record);
     while (again && lk__redis_now_ms() < until_ms)
         status = replace_once(r, &asked, &c, until_ms, &again);
+    if (limit.refused != NULL)
+        *limit.refused = c.refused;
     return again ? LK_FAULT : status;
 }

@@ -121,7 +121,7 @@ static size_t take_entries(const redisReply *reply, size_t min, lk_session_key *
         if (i >= min && cursor != last)
             break;
         last = cursor;
-        if (entry.len == LK__REDIS_ENTRY_LEN &&
+        if (entry.len >= LK__REDIS_ENTRY_LEN &&
             lk_public_id_read(lk_view_part(entry, 0, LK_PUBLIC_ID_LEN), &keys[n]) == LK_OK)
             cursors[n++] = cursor;
     }

@@ -11,7 +11,7 @@
 #define PX_MAX INT64_C(100000000000000) /* three thousand years */
 
 _Static_assert(LK__REDIS_KEY_MAX <= LK__REDIS_USER_KEY_MAX && LK__REDIS_FENCE_MAX <= LK__REDIS_USER_KEY_MAX &&
-                   LK__REDIS_ENTRY_LEN <= LK__REDIS_USER_KEY_MAX,
+                   LK__REDIS_ENTRY_LEN + 1 + LK_DEVICE_CLASS_MAX <= LK__REDIS_USER_KEY_MAX,
                "a text holds any of them");
 
 static void add(lk__redis_text *t, const void *p, size_t len)
@@ -125,6 +125,12 @@ lk__redis_text lk__redis_entry(const lk_session *s)
     put_time(t.bytes + 27, s->seen_s);
     put_time(t.bytes + 32, s->issued_s);
     t.len = LK__REDIS_ENTRY_LEN;
+    if ((s->flags & LK_SESSION_API_KEY) != 0) {
+        add(&t, "k", 1);
+    } else if (s->device_class.len > 0) {
+        add(&t, "c", 1);
+        add(&t, s->device_class.p, s->device_class.len);
+    }
     return t;
 }
 

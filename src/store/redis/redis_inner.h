@@ -267,7 +267,7 @@ lk__redis_text lk__redis_number(int64_t n);
 lk__redis_text lk__redis_id(const lk_session_key *key);
 /* Milliseconds from now to AT_S, as Redis takes them: at least 1. */
 lk__redis_text lk__redis_px(const lk_env *env, int64_t at_s);
-/* The entry of S in the index of its user, LK__REDIS_ENTRY_LEN bytes. */
+/* The entry of S in the index of its user: LK__REDIS_ENTRY_LEN bytes, then how it counts (lua/lib.lua). */
 lk__redis_text lk__redis_entry(const lk_session *s);
 /* Until when S may be kept at most, whatever touches come. */
 int64_t lk__redis_latest_s(const lk_session *s);

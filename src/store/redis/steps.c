@@ -231,15 +231,16 @@ static bool is_pair_of_lists(const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_ARRAY && reply->element[1]->type == REDIS_REPLY_ARRAY;
 }
 
-/* Put the session into the index of its user, from which LEAVES (may be empty) goes, and keep the limit. */
-static lk_status enter(lk__redis *r, lk__redis_creation *c, lk_view leaves, int64_t until_ms)
+/* Put the session into the index of its user, from which LEAVES (may be empty) goes, and keep the limit; or,
+ * without IS_WRITING, only ask the limit. LK_FULL with c->refused: it refuses, and the index is as it was. */
+static lk_status enter(lk__redis *r, lk__redis_creation *c, lk_view leaves, bool is_writing, int64_t until_ms)
 {
     lk__redis_entering e;
     lk__redis_text session_entry = lk__redis_entry(c->s);
     lk_session fence_at = {.issued_s = c->limit.fence_s};
     lk__redis_text fence_entry = lk__redis_entry(&fence_at);
-    lk_view argv[7];
-    lk__redis_ask ask = {.script = &lk__redis_lua_enter, .argv = argv, .argc = 7, .keys_n = 1};
+    lk_view argv[10];
+    lk__redis_ask ask = {.script = &lk__redis_lua_enter, .argv = argv, .argc = 10, .keys_n = 1};
     size_t at = 0, dropped = 0;
     lk_status status = lk__redis_entering_of(r, c, &e);
 
@@ -250,10 +251,16 @@ static lk_status enter(lk__redis *r, lk__redis_creation *c, lk_view leaves, int6
     argv[2] = lk__redis_view(&e.now);
     argv[3] = lk__redis_view(&e.ttl);
     argv[4] = lk__redis_view(&e.max);
-    argv[5] = lk_view_part(lk__redis_view(&fence_entry), LK__REDIS_ENTRY_LEN - 5, 5);
-    argv[6] = leaves;
+    argv[5] = lk__redis_view(&e.class_max);
+    argv[6] = lk__redis_view(&e.victim);
+    argv[7] = lk_view_part(lk__redis_view(&fence_entry), LK__REDIS_ENTRY_LEN - 5, 5);
+    argv[8] = leaves;
+    argv[9] = is_writing ? LK_VIEW("y") : LK_VIEW("n");
     status = run_one(r, &ask, until_ms, LK__REDIS_TWICE);
-    if (status == LK_OK && !is_pair_of_lists(ask.reply))
+    c->refused = status == LK_OK && ask.reply->type == REDIS_REPLY_INTEGER && ask.reply->integer == -3;
+    if (c->refused)
+        status = LK_FULL;
+    else if (status == LK_OK && !is_pair_of_lists(ask.reply))
         status = LK_FAULT;
     while (status == LK_OK && dropped < ask.reply->element[1]->elements)
         status = drop_over(r, ask.reply->element[1], &dropped, until_ms);
@@ -271,10 +278,19 @@ lk_status lk__redis_steps_create(lk__redis *r, lk__redis_creation *c, int64_t un
 
     if (status != LK_OK || c->s->user.len == 0)
         return status;
-    status = enter(r, c, (lk_view){0}, until_ms);
+    status = enter(r, c, (lk_view){0}, true, until_ms);
     if (status == LK_FULL)
         take_back(r, c, until_ms);
     return status;
+}
+
+/* A limit that refuses is asked before OLD is touched. Of two that come at once and both get past here, the
+ * second is refused when it enters: then OLD is ending all the same, and its visitor logs in anew. */
+static lk_status may_enter(lk__redis *r, lk__redis_creation *c, lk_view leaves, int64_t until_ms)
+{
+    if (c->limit.victim != LK_VICTIM_REFUSE || !lk__limit_holds(&c->limit, c->s))
+        return LK_OK;
+    return enter(r, c, leaves, false, until_ms);
 }
 
 /* The event of OLD, and its place in the index of its user, unless that is the user of the new one: then
@@ -298,17 +314,25 @@ lk_status lk__redis_steps_replace(lk__redis *r, lk__redis_creation *c, int64_t u
 {
     bool is_same_user = lk_view_equal(c->s->user, c->old->user) && lk_view_equal(c->s->realm, c->old->realm);
     lk__redis_text old_id = lk__redis_id(&c->old->key);
+    lk_view leaves = is_same_user ? lk__redis_view(&old_id) : (lk_view){0};
     lk_status status = add_session(r, c, until_ms);
 
     if (status != LK_OK)
         return status;
+    status = may_enter(r, c, leaves, until_ms);
+    if (status != LK_OK) {
+        take_back(r, c, until_ms);
+        return status;
+    }
     status = swap(r, &c->old->key, c->compared, c->old_value, c->old_until_s, until_ms);
     if (status == LK_STALE || status == LK_FULL)
         take_back(r, c, until_ms);
     if (status == LK_OK)
         status = tell_of_old(r, c, is_same_user, until_ms);
     if (status == LK_OK && c->s->user.len > 0)
-        status = enter(r, c, is_same_user ? lk__redis_view(&old_id) : (lk_view){0}, until_ms);
+        status = enter(r, c, leaves, true, until_ms);
+    if (status == LK_FULL && c->refused)
+        take_back(r, c, until_ms);
     return status;
 }
 

@@ -13,6 +13,7 @@ typedef struct lk__redis_creation {
     lk_view record; /* S, encoded */
     lk_limit limit;
     uint32_t ended; /* by the limit */
+    bool refused;   /* by the limit */
     /* replace only */
     const lk_session *old;
     lk_view compared;  /* what must still stand at the front of OLD */
@@ -29,7 +30,7 @@ typedef struct lk__redis_replacing {
 /* What the index of the user wants to know. */
 typedef struct lk__redis_entering {
     bool has_user;
-    lk__redis_text index, now, entry, ttl, max, fence, fence_px;
+    lk__redis_text index, now, entry, ttl, max, class_max, victim, fence, fence_px;
 } lk__redis_entering;
 LK_CHECKED lk_status lk__redis_entering_of(const lk__redis *r, const lk__redis_creation *c,
                                            lk__redis_entering *out);

@@ -40,6 +40,7 @@ static void assert_session(const lk_session *a, const lk_session *b)
     assert_view(a->roles, b->roles);
     assert_view(a->scope, b->scope);
     assert_view(a->device, b->device);
+    assert_view(a->device_class, b->device_class);
     assert_view(a->agent, b->agent);
     assert_view(a->address, b->address);
     assert_view(a->fields, b->fields);
@@ -82,6 +83,38 @@ static void record_of_version_1_kept_in_the_samples_is_still_readable(void **sta
     fclose(f);
     assert_int_equal(lk_record_read(lk_view_make(bytes, len), &back), LK_OK);
     assert_session(&s, &back);
+}
+
+static void device_class_comes_back_and_is_never_empty_or_too_long(void **state)
+{
+    uint8_t room[LK_RECORD_MAX];
+    char class[LK_DEVICE_CLASS_MAX + 1];
+    lk_session s = sample_session(), back;
+    size_t at = 87 + LK_SESSION_KEY_LEN; /* behind `previous` */
+    lk_view record;
+    lk_buf out = lk_buf_over(room, sizeof(room));
+
+    (void)state;
+    memset(class, 'c', sizeof(class));
+    s.device_class = LK_VIEW("mobile");
+    record = written(&s, room);
+    assert_int_equal(lk_record_read(record, &back), LK_OK);
+    assert_session(&s, &back);
+    assert_int_equal(room[at], 6);
+    for (unsigned len = 0; len < 256; len++) {
+        room[at] = (uint8_t)len;
+        assert_int_equal(lk_record_read(record, &back), len == 6 ? LK_OK : LK_STALE);
+    }
+    room[at] = 6;
+    room[at + 1] = '\n';
+    assert_int_equal(lk_record_read(record, &back), LK_STALE);
+    s.device_class = lk_view_make(class, LK_DEVICE_CLASS_MAX);
+    assert_int_equal(lk_record_read(written(&s, room), &back), LK_OK);
+    assert_session(&s, &back);
+    s.device_class = lk_view_make(class, LK_DEVICE_CLASS_MAX + 1);
+    assert_int_equal(lk_record_write(&s, &out), LK_FULL);
+    s.device_class = LK_VIEW("a\x7f");
+    assert_int_equal(lk_record_write(&s, &out), LK_REFUSED);
 }
 
 static void record_cut_after_the_head_reads_without_fields(void **state)
@@ -132,7 +165,7 @@ static void record_of_a_newer_version_or_with_an_unknown_flag_is_stale(void **st
     assert_int_equal(lk_record_head_len(record), 0);
     assert_int_equal(lk_record_touch(room, record.len, INT64_C(1) << 35), LK_STALE);
     room[0] = 1;
-    room[1] |= 0x20;
+    room[1] |= 0x20; /* the one bit that means nothing yet */
     assert_int_equal(lk_record_read(record, &back), LK_STALE);
 }
 
@@ -287,6 +320,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(record_reads_back_as_the_session_it_was_written_from),
         cmocka_unit_test(record_of_version_1_kept_in_the_samples_is_still_readable),
+        cmocka_unit_test(device_class_comes_back_and_is_never_empty_or_too_long),
         cmocka_unit_test(record_cut_after_the_head_reads_without_fields),
         cmocka_unit_test(record_cut_anywhere_else_is_stale),
         cmocka_unit_test(record_of_a_newer_version_or_with_an_unknown_flag_is_stale),

@@ -59,6 +59,7 @@ end
 --   23  5  'l': its absolute end
 --   28  5  'l': last seen
 --   33  5  'l': issued
+--   38     'l': nothing, 'c' and the device class, or 'k' for what is behind an API key and never counts
 local LIVE, ENDING = 108, 120
 
 local function entry_of(index, id)
@@ -86,52 +87,89 @@ local function digit(c)
   return c + 4
 end
 
--- Is the entry A to be ended before B? The same order as in src/store/rules.c.
-local function older(a, b)
-  local x, y = most(a, 28, 5), most(b, 28, 5)
-  if x == y then x, y = most(a, 33, 5), most(b, 33, 5) end
+-- What a limit ends, by the number of its policy: the times that sessions are ordered by. The same order as in
+-- src/store/rules.c.
+local ORDERS = { {28, 33}, {33, 28}, {23, 33}, {28, 33} }
+local REFUSE = 3
+
+-- Is the entry A to be ended before B?
+local function before(a, b, order)
+  local x, y
+  for i = 1, 2 do
+    x, y = most(a, order[i], 5), most(b, order[i], 5)
+    if x ~= y then return x < y end
+  end
   for i = 1, 16 do
-    if x ~= y then break end
     x, y = digit(a:byte(i)), digit(b:byte(i))
+    if x ~= y then break end
   end
   return x < y
 end
 
--- Add ENTRY and trim the index: all of it when there is a limit, else a few entries from where ENTRY stands (ids
--- are random: each entry's turn comes). Gives the entries that are beyond the limit, and what was trimmed.
--- Entries left over by a limit that was not carried out come with those beyond it.
-local function enter(index, entry, now, ttl, max)
+-- Of the LIVE entries, those that LIMIT = {max, of a class, policy} ends for the sake of ENTRY; nil when it
+-- refuses ENTRY instead.
+local function choose(live, entry, limit)
+  local chosen, is_chosen, class, same = {}, {}, entry:sub(38), 0
+  table.sort(live, function(a, b) return before(a, b, ORDERS[limit[3] + 1]) end)
+  for _, e in ipairs(live) do
+    if e:sub(38) == class then same = same + 1 end
+  end
+  for _, e in ipairs(live) do
+    if limit[2] > 0 and same >= limit[2] and e:sub(38) == class then
+      chosen[#chosen + 1], is_chosen[e], same = e, true, same - 1
+    end
+  end
+  for _, e in ipairs(live) do
+    if limit[1] > 0 and #live - #chosen >= limit[1] and not is_chosen[e] then chosen[#chosen + 1] = e end
+  end
+  if #chosen > 0 and limit[3] == REFUSE then return nil end
+  return chosen
+end
+
+-- What entering ENTRY at NOW would do, without doing it: the entries beyond the limit, and those to be trimmed -
+-- all that are over when there is a limit, else a few from where ENTRY stands (ids are random: each entry's turn
+-- comes). Entries left over by a limit that was not carried out come with those beyond it. LEAVES is the id of a
+-- session that does not count, or ''. Gives nil when the limit refuses.
+local function look(index, entry, now, limit, leaves)
   local id, beyond, live, over = entry:sub(1, 16), {}, {}, {}
+  local is_limited = (limit[1] > 0 or limit[2] > 0) and entry:sub(38) ~= 'k'
   local found
-  leave(index, id)
-  if max > 0 then
+  if is_limited then
     found = redis.call('ZRANGE', index, 0, -1)
   else
     found = redis.call('ZRANGEBYLEX', index, '(' .. id, '+', 'LIMIT', 0, 8)
   end
   for _, e in ipairs(found) do
-    if #e == 22 and e:byte(17) == ENDING then
+    local its = e:sub(1, 16)
+    if its == id or its == leaves then -- written anew, or on its way out
+    elseif #e == 22 and e:byte(17) == ENDING then
       beyond[#beyond + 1] = e
-    elseif #e ~= 37 or most(e, 18, 5) <= now then
+    elseif #e < 37 or most(e, 18, 5) <= now then
       over[#over + 1] = e
-    elseif now < most(e, 23, 5) then
+    elseif now < most(e, 23, 5) and e:sub(38) ~= 'k' then
       live[#live + 1] = e
     end
   end
+  if is_limited then
+    local chosen = choose(live, entry, limit)
+    if not chosen then return nil end
+    for _, e in ipairs(chosen) do beyond[#beyond + 1] = e end
+  end
+  return beyond, over
+end
+
+-- Add ENTRY and trim what LOOK found to be over.
+local function enter(index, entry, ttl, over)
+  leave(index, entry:sub(1, 16))
   redis.call('ZADD', index, 0, entry)
   for _, e in ipairs(over) do redis.call('ZREM', index, e) end
   if redis.call('PTTL', index) < ttl then redis.call('PEXPIRE', index, ttl) end
-  if max > 0 and #live >= max then
-    table.sort(live, older)
-    for i = 1, #live - max + 1 do beyond[#beyond + 1] = live[i] end
-  end
-  return beyond, over
 end
 
 -- Remove the session that ENTRY says is over, if it is the one that ENTRY was written for. Mostly it is gone by
 -- itself; not where the caller's clock was set forward.
 local function drop(key, entry)
-  local head = #entry == 37 and redis.call('GETRANGE', key, 0, 20) or ''
+  local head = #entry >= 37 and redis.call('GETRANGE', key, 0, 20) or ''
   if #head == 21 and head:byte(1) ~= 0 and least(head, 7, 5) == most(entry, 28, 5)
     and least(head, 17, 5) == most(entry, 33, 5) then
     redis.call('DEL', key)
