@@ -24,12 +24,26 @@ extern "C" {
 
 typedef enum lk_samesite { LK_SAMESITE_LAX, LK_SAMESITE_STRICT, LK_SAMESITE_NONE } lk_samesite;
 
+/* latchkey_trust ISSUER jwks=URL|file:PATH aud=AUD ...: somebody else whose JWTs are good here. docs/trust.md
+ */
+#define LK_TRUSTS_MAX 8
+typedef struct lk_trust {
+    char issuer[256];             /* the claim iss, byte for byte */
+    char jwks[LK_URL_MAX];        /* https://..., http:// to a loopback address, or file:/path */
+    char ca[LK_PATH_MAX];         /* whose signature the server of jwks needs; empty: one the system knows */
+    char audience[256];           /* one of the token's audiences, byte for byte */
+    uint32_t algs;                /* 1 << lk_alg each, never an HMAC; 0: all with a public key */
+    char realm[LK_REALM_MAX + 1]; /* which its users are in; never that of this gateway */
+    char roles[64], name[64], user[64]; /* claims; roles empty: its users hold none */
+    int64_t max_age_s, keep_s, every_s, leeway_s;
+} lk_trust;
+
 typedef struct lk_settings {
-    char keys[LK_PATH_MAX];        /* latchkey_keys DIR */
-    char accounts[LK_URL_MAX];     /* latchkey_accounts URL */
-    char store[LK_URL_MAX];        /* latchkey_store URL */
-    char replica[LK_URL_MAX];      /* latchkey_replica URL: the copy near this node; empty = none */
-    char share[16];                /* latchkey_share WAY: one of the six ways; empty = whatever the store is */
+    char keys[LK_PATH_MAX];    /* latchkey_keys DIR */
+    char accounts[LK_URL_MAX]; /* latchkey_accounts URL */
+    char store[LK_URL_MAX];    /* latchkey_store URL */
+    char replica[LK_URL_MAX];  /* latchkey_replica URL: the copy near this node; empty = none */
+    char share[16];            /* latchkey_share WAY: one of the six ways; empty = whatever the store is */
     /* latchkey_move to=WAY|from=WAY [store=URL] [replica=URL]: the other side of a move that is under way */
     char move_to[16], move_from[16];
     char move_store[LK_URL_MAX]; /* empty: the same store as now */
@@ -52,6 +66,11 @@ typedef struct lk_settings {
     char cookie_domain[256];
     bool cookie_secure;
     lk_samesite cookie_samesite;
+
+    /* latchkey_device [on|off] [idle=90d] [absolute=400d] [cookie=NAME]: devices that stay logged in */
+    bool device_on;
+    int64_t device_idle_s, device_absolute_s;
+    char device_cookie[LK_COOKIE_NAME_MAX + 1]; /* empty: the name of the session cookie and "-device" */
 
     /* latchkey_header NAME: a second header, beside Authorization, that may carry a credential; empty = none
      */
@@ -79,6 +98,9 @@ typedef struct lk_settings {
     bool tls_proxy; /* latchkey_tls_proxy on|off: a proxy in front ends TLS, so requests count as https */
     char origins[8][256]; /* latchkey_origin ORIGIN...: further origins our pages are served under (exact) */
     uint32_t origins_n;
+
+    lk_trust trusts[LK_TRUSTS_MAX]; /* latchkey_trust, once for each issuer */
+    uint32_t trusts_n;
 
     uint64_t seen; /* which settings were given: refuses a second one, private to settings.c */
 } lk_settings;

@@ -39,27 +39,26 @@ static lk_status refuse(lk_note *note, const char *sentence)
 
 /* Browsers match the prefixes in any case, so a name that only looks like one is as bad as the real one
  * misused. RFC 6265bis sections 4.1.3 and 5.4. */
-static lk_status check_cookie_prefix(const lk_settings *s, lk_note *note)
+static lk_status check_prefix(const lk_settings *s, const char *setting, const char *cookie, lk_note *note)
 {
-    lk_view name = lk_view_of(s->cookie_name);
+    lk_view name = lk_view_of(cookie);
     bool host = lk_view_equal_nocase(lk_view_part(name, 0, 7), LK_VIEW("__Host-"));
     bool secure = lk_view_equal_nocase(lk_view_part(name, 0, 9), LK_VIEW("__Secure-"));
-    if (host && strncmp(s->cookie_name, "__Host-", 7) != 0)
-        return refuse(note, "latchkey_cookie: browsers know the prefix in any case: write it as __Host-");
-    if (secure && strncmp(s->cookie_name, "__Secure-", 9) != 0)
-        return refuse(note, "latchkey_cookie: browsers know the prefix in any case: write it as __Secure-");
-    if ((host || secure) && !s->cookie_secure)
-        return refuse(
-            note,
-            "latchkey_cookie: a name with the prefix __Host- or __Secure- needs secure=on; on plain http "
-            "for a test use a plain name such as latchkey");
-    if (host && s->cookie_domain[0] != '\0')
-        return refuse(
-            note,
-            "latchkey_cookie: __Host- binds the cookie to one host; with domain= use the prefix __Secure-");
-    if (host && strcmp(s->cookie_path, "/") != 0)
-        return refuse(note, "latchkey_cookie: a name with the prefix __Host- needs path=/");
-    return LK_OK;
+    const char *rule = NULL;
+    if (host && strncmp(cookie, "__Host-", 7) != 0)
+        rule = "browsers know the prefix in any case: write it as __Host-";
+    else if (secure && strncmp(cookie, "__Secure-", 9) != 0)
+        rule = "browsers know the prefix in any case: write it as __Secure-";
+    else if ((host || secure) && !s->cookie_secure)
+        rule = "a name with the prefix __Host- or __Secure- needs secure=on; on plain http for a test use a "
+               "plain name such as latchkey";
+    else if (host && s->cookie_domain[0] != '\0')
+        rule = "__Host- binds the cookie to one host; with domain= use the prefix __Secure-";
+    else if (host && strcmp(s->cookie_path, "/") != 0)
+        rule = "a name with the prefix __Host- needs path=/";
+    if (rule != NULL)
+        lk_note_set(note, "%s: %s", setting, rule);
+    return rule == NULL ? LK_OK : LK_REFUSED;
 }
 
 static lk_status check_cookie(const lk_settings *s, lk_note *note)
@@ -72,7 +71,22 @@ static lk_status check_cookie(const lk_settings *s, lk_note *note)
         return refuse(note, "latchkey_cookie: path= begins with / and holds letters, digits and -_.~% only");
     if (!is_made_of(s->cookie_domain, ".-"))
         return refuse(note, "latchkey_cookie: domain= is a host name such as shop.example");
-    return check_cookie_prefix(s, note);
+    return check_prefix(s, "latchkey_cookie", s->cookie_name, note);
+}
+
+static lk_status check_device(const lk_settings *s, lk_note *note)
+{
+    size_t len = strlen(s->cookie_name);
+    if (s->device_idle_s > s->device_absolute_s)
+        return refuse(note, "latchkey_device: idle= is longer than absolute=, so it could never end a device");
+    if (s->device_cookie[0] == '\0')
+        return LK_OK;
+    if (!is_token(s->device_cookie))
+        return refuse(note, "latchkey_device: cookie= may hold letters, digits and !#$%&'*+-.^_`|~ only");
+    if (strncmp(s->device_cookie, s->cookie_name, len) == 0 &&
+        (s->device_cookie[len] == '\0' || s->device_cookie[len] == '.'))
+        return refuse(note, "latchkey_device: cookie= is the name of the session's cookie: choose another");
+    return check_prefix(s, "latchkey_device", s->device_cookie, note);
 }
 
 static lk_status check_times(const lk_settings *s, lk_note *note)
@@ -136,7 +150,7 @@ static lk_status check_password(const lk_settings *s, lk_note *note)
 lk_status lk_settings_check(const lk_settings *s, lk_note *note)
 {
     static lk_status (*const rules[])(const lk_settings *, lk_note *) = {
-        check_cookie, check_times, check_names, check_paths, check_password};
+        check_cookie, check_device, check_times, check_names, check_paths, check_password, lk__trust_check};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         lk_status status = rules[i](s, note);
         if (status != LK_OK)

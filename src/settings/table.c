@@ -3,6 +3,7 @@
  * table.c - every setting once: name, syntax, default, what it does, where its values go.
  */
 #include "settings/settings_internal.h"
+#include <string.h>
 
 #define AT(field) offsetof(lk_settings, field)
 #define TEXT(option, field)                                                                                  \
@@ -24,6 +25,15 @@
 #define RATE(option, field, seconds)                                                                         \
     {                                                                                                        \
         option, LK_VALUE_RATE, AT(field), AT(seconds), 1, 1000000                                            \
+    }
+
+#define TRUST_TEXT(option, field)                                                                            \
+    {                                                                                                        \
+        option, LK_VALUE_TEXT, offsetof(lk_trust, field), 0, 1, sizeof(((lk_trust *)0)->field)               \
+    }
+#define TRUST_TIME(option, field, min, max)                                                                  \
+    {                                                                                                        \
+        option, LK_VALUE_DURATION, offsetof(lk_trust, field), 0, min, max                                    \
     }
 
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEAR = 365 * DAY };
@@ -97,6 +107,12 @@ const lk_setting_row lk__setting_rows[] = {
       TEXT("path", cookie_path),
       TEXT("domain", cookie_domain),
       SWITCH("secure", cookie_secure)}},
+    {{"latchkey_device", "[on|off] [idle=90d] [absolute=400d] [cookie=NAME]", "on idle=90d absolute=400d",
+      "Devices that stay logged in: may a login register one; how long one is given new sessions without use, "
+      "and in all; the name of its cookie (left out: that of latchkey_cookie and -device).",
+      1, 4},
+     {SWITCH(NULL, device_on), TIME("idle", device_idle_s, 10, 400 * DAY),
+      TIME("absolute", device_absolute_s, 10, 400 * DAY), TEXT("cookie", device_cookie)}},
     {{"latchkey_header", "NAME", "", "A second header, beside Authorization, that may carry a credential.", 1,
       1},
      {TEXT(NULL, header_name)}},
@@ -110,6 +126,33 @@ const lk_setting_row lk__setting_rows[] = {
       TEXT("iss", jwt_issuer),
       TEXT("aud", jwt_audience),
       TIME("leeway", jwt_leeway_s, 0, 60)}},
+    {{"latchkey_trust",
+      "ISSUER jwks=URL|file:PATH aud=AUDIENCE [alg=ALG,ALG...] [realm=REALM] [roles=CLAIM] [name=CLAIM] "
+      "[user=CLAIM] [ca=FILE] [max_age=1h] [keep=24h] [every=30s] [leeway=0s]",
+      "user=sub name=name max_age=1h keep=24h every=30s leeway=0s",
+      "Another issuer whose JWTs are good here (up to 8 times): where its key set is, for whom its tokens "
+      "must "
+      "be meant, by which algorithms they may be signed (all with a public key), which realm its users are "
+      "in "
+      "(the host of ISSUER), which claims hold their roles (none), name and id; whose signature the server "
+      "of "
+      "the set needs; how old the set may grow, how long it is kept when it cannot be fetched, how often it "
+      "is "
+      "fetched at most.",
+      3, 13},
+     {TRUST_TEXT(NULL, issuer),
+      {"jwks", LK_VALUE_SOURCE, offsetof(lk_trust, jwks), 0, 1, LK_URL_MAX},
+      TRUST_TEXT("aud", audience),
+      {"alg", LK_VALUE_ALGS, offsetof(lk_trust, algs), 0, 0, 0},
+      TRUST_TEXT("realm", realm),
+      TRUST_TEXT("roles", roles),
+      TRUST_TEXT("name", name),
+      TRUST_TEXT("user", user),
+      TRUST_TEXT("ca", ca),
+      TRUST_TIME("max_age", max_age_s, 1, DAY),
+      TRUST_TIME("keep", keep_s, 0, 30 * DAY),
+      TRUST_TIME("every", every_s, 1, HOUR),
+      TRUST_TIME("leeway", leeway_s, 0, 60)}},
     {{"latchkey_prefix", "PATH", "/auth", "Where the API and the pages live.", 1, 1}, {TEXT(NULL, prefix)}},
     {{"latchkey_registration", "on|off", "on", "May visitors make accounts for themselves?", 1, 1},
      {SWITCH(NULL, registration)}},
@@ -139,6 +182,18 @@ const lk_setting_row lk__setting_rows[] = {
      {{NULL, LK_VALUE_ORIGINS, 0, 0, 0, 0}}},
 };
 const size_t lk__setting_rows_n = sizeof(lk__setting_rows) / sizeof(lk__setting_rows[0]);
+
+static const lk_repeat repeats[] = {
+    {"latchkey_trust", AT(trusts), sizeof(lk_trust), AT(trusts_n), LK_TRUSTS_MAX, lk__trust_finish},
+};
+
+const lk_repeat *lk__repeat_of(const lk_setting_row *row)
+{
+    for (size_t i = 0; i < sizeof(repeats) / sizeof(repeats[0]); i++)
+        if (strcmp(row->shown.name, repeats[i].name) == 0)
+            return &repeats[i];
+    return NULL;
+}
 
 const lk_setting *lk_setting_at(size_t index)
 {

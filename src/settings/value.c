@@ -53,7 +53,7 @@ static lk_status in_range(const lk_value_row *row, lk_status parsed, uint64_t va
     return LK_REFUSED;
 }
 
-static lk_status set_rate(lk_settings *s, const lk_value_row *row, lk_view text, lk_note *note)
+static lk_status set_rate(void *base, const lk_value_row *row, lk_view text, lk_note *note)
 {
     size_t slash = lk_view_find(text, '/');
     int64_t count = 0, seconds = 0;
@@ -64,8 +64,8 @@ static lk_status set_rate(lk_settings *s, const lk_value_row *row, lk_view text,
         lk_note_set(note, "expected a count and a time of 1 second to 30 days, such as 10/15m");
         return LK_REFUSED;
     }
-    *(uint32_t *)((char *)s + row->offset) = (uint32_t)count;
-    *(int64_t *)((char *)s + row->offset2) = seconds;
+    *(uint32_t *)((char *)base + row->offset) = (uint32_t)count;
+    *(int64_t *)((char *)base + row->offset2) = seconds;
     return LK_OK;
 }
 
@@ -128,9 +128,33 @@ static lk_status add_origin(lk_settings *s, lk_view text, lk_note *note)
     return LK_OK;
 }
 
-lk_status lk__value_set(lk_settings *s, const lk_value_row *row, lk_view text, lk_note *note)
+/* ES256,RS256: never an HMAC, which would be a secret that both sides sign with. */
+static lk_status set_algs(uint32_t *field, lk_view text, lk_note *note)
 {
-    void *field = (char *)s + row->offset;
+    *field = 0;
+    for (;;) {
+        size_t comma = lk_view_find(text, ',');
+        lk_view name = lk_view_part(text, 0, comma);
+        lk_alg alg;
+        if (lk_view_equal(lk_view_part(name, 0, 2), LK_VIEW("HS"))) {
+            lk_note_set(note, "HS256 and its like are secrets that whoever checks could sign with: expected "
+                              "algorithms with a public key, such as ES256,RS256");
+            return LK_REFUSED;
+        }
+        if (lk_alg_of(name, &alg) != LK_OK) {
+            lk_note_set(note, "expected names of algorithms with commas between them, such as ES256,RS256");
+            return LK_REFUSED;
+        }
+        *field |= UINT32_C(1) << alg;
+        if (comma == text.len)
+            return LK_OK;
+        text = lk_view_part(text, comma + 1, text.len);
+    }
+}
+
+lk_status lk__value_set(void *base, const lk_value_row *row, lk_view text, lk_note *note)
+{
+    void *field = (char *)base + row->offset;
     int64_t number = 0;
     uint64_t size = 0;
     lk_status status;
@@ -164,14 +188,21 @@ lk_status lk__value_set(lk_settings *s, const lk_value_row *row, lk_view text, l
     case LK_VALUE_ALG:
         if (lk_alg_of(text, field) == LK_OK)
             return LK_OK;
-        lk_note_set(note, "expected EdDSA, ES256, RS256 or HS256");
+        lk_note_set(
+            note,
+            "expected EdDSA, Ed448, ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512, HS256, "
+            "HS384 or HS512");
         return LK_REFUSED;
     case LK_VALUE_RATE:
-        return set_rate(s, row, text, note);
+        return set_rate(base, row, text, note);
     case LK_VALUE_WORDS:
         return add_word(field, row, text, note);
     case LK_VALUE_ORIGINS:
-        return add_origin(s, text, note);
+        return add_origin(base, text, note);
+    case LK_VALUE_SOURCE:
+        return set_text(field, row, text, note);
+    case LK_VALUE_ALGS:
+        return set_algs(field, text, note);
     }
     return LK_FAULT;
 }
