@@ -80,7 +80,8 @@ static int make(const cli *c, const cli_place *place, lk_alg alg, bool activate)
     json_t *object = json_object(), *rows = json_array();
     (void)json_object_set_new(object, "keys", rows);
     for (int i = 0; i < LK_ALG_COUNT; i++) {
-        if (alg != LK_ALG_COUNT && alg != (lk_alg)i) {
+        /* "All" are those there is a signing key of. */
+        if (alg != LK_ALG_COUNT ? alg != (lk_alg)i : lk_keyring_signer(place->ring, (lk_alg)i) == NULL) {
             continue;
         }
         int code = make_one(c, place, (lk_alg)i, activate, rows);

@@ -21,12 +21,25 @@ extern "C" {
     64 /* characters; base64url alphabet only in kids we make, any printable ASCII in foreign ones */
 #define LK_SIGNATURE_MAX 512
 
-/* The signature algorithms, with their JOSE names (RFC 7518 section 3.1, RFC 8037 section 3.1). */
+/* The signature algorithms (RFC 7518 section 3.1, RFC 8037 section 3.1). The first four have a key in every
+ * new key directory; the others are made when asked for (`latchkey key new`). EdDSA is two of them, for its
+ * two curves: "EdDSA" is Ed25519, "Ed448" is our name for the other, which is "EdDSA" in tokens and keys,
+ * too. */
 #define LK_ALGS(X)                                                                                           \
     X(HS256, "HS256")                                                                                        \
     X(ES256, "ES256")                                                                                        \
     X(RS256, "RS256")                                                                                        \
-    X(EDDSA, "EdDSA")
+    X(EDDSA, "EdDSA")                                                                                        \
+    X(HS384, "HS384")                                                                                        \
+    X(HS512, "HS512")                                                                                        \
+    X(RS384, "RS384")                                                                                        \
+    X(RS512, "RS512")                                                                                        \
+    X(PS256, "PS256")                                                                                        \
+    X(PS384, "PS384")                                                                                        \
+    X(PS512, "PS512")                                                                                        \
+    X(ES384, "ES384")                                                                                        \
+    X(ES512, "ES512")                                                                                        \
+    X(ED448, "Ed448")
 
 typedef enum lk_alg {
 #define X(name, word) LK_ALG_##name,
@@ -35,10 +48,24 @@ typedef enum lk_alg {
         LK_ALG_COUNT
 } lk_alg;
 
+/* Our name, which no two share. Never NULL. */
 const char *lk_alg_name(lk_alg alg);
-/* The algorithm with exactly that JOSE name, or LK_MISS. "none" in any case is a miss: it is not in the
- * table. */
+/* What stands in the header of a token and in a key. Never NULL. */
+const char *lk_alg_jose(lk_alg alg);
+/* The algorithm that we name exactly so, or LK_MISS. "none" in any case is a miss: it is not in the table. */
 LK_CHECKED lk_status lk_alg_of(lk_view name, lk_alg *out);
+
+/* Several algorithms, as what a configuration allows. */
+typedef uint32_t lk_alg_set;
+#define LK_ALG_BIT(alg) ((lk_alg_set)1 << (alg))
+/* What a new key directory gets a key of. */
+#define LK_ALGS_FIRST                                                                                        \
+    (LK_ALG_BIT(LK_ALG_HS256) | LK_ALG_BIT(LK_ALG_ES256) | LK_ALG_BIT(LK_ALG_RS256) |                        \
+     LK_ALG_BIT(LK_ALG_EDDSA))
+/* All that need no shared secret: the ones a foreign issuer can be checked by. */
+#define LK_ALGS_PUBLIC                                                                                       \
+    ((LK_ALG_BIT(LK_ALG_COUNT) - 1) &                                                                        \
+     ~(LK_ALG_BIT(LK_ALG_HS256) | LK_ALG_BIT(LK_ALG_HS384) | LK_ALG_BIT(LK_ALG_HS512)))
 
 typedef enum lk_key_state {
     LK_KEY_ACTIVE,  /* signs and verifies */
@@ -79,6 +106,45 @@ LK_CHECKED lk_status lk_keyring_open(const lk_env *env, const char *dir, bool cr
  * member in a public key. A key without kid gets the empty kid. */
 LK_CHECKED lk_status lk_keyring_from_jwk(const lk_env *env, lk_view json, lk_keyring **out, lk_note *note);
 
+/* The same, checking by ALG alone: a key that names no algorithm is taken for it if its type fits, one that
+ * names another is refused (in a set: passed over). */
+LK_CHECKED lk_status lk_keyring_from_jwk_for(const lk_env *env, lk_view json, lk_alg alg, lk_keyring **out,
+                                             lk_note *note);
+
+/* A keyring for checking what somebody else signs: the public keys in JSON, a JWK Set or one JWK, as far as
+ * they are for the algorithms in ALLOWED.
+ * - Passed over (RFC 7517 section 5): a key of a type, curve, algorithm or use that is not known or not
+ * allowed
+ *   - without a look at its numbers. A set of which nothing is left is refused.
+ * - Refuses the whole set: a key that holds anything secret, of whatever type (the note does not repeat it);
+ * a kid that is there twice; a key that is ours to use and weak, off its curve or broken. Then whoever
+ * publishes it is wrong about it, and a ring without it would answer "unknown key" to his tokens with no
+ * reason.
+ * - A key without "alg" checks by every algorithm in ALLOWED that its type and curve fit: an RSA key by the
+ * RS* and PS* of the configuration. The header of a token chooses among these and no others.
+ * - Keys without kid are of use only when there is no other key.
+ * Gives LK_OK; LK_REFUSED with a note; LK_FAULT when memory is short. At most 256 KiB and 64 keys. *out
+ * belongs to the caller: lk_keyring_free. ENV must outlive it. JSON is not kept. */
+LK_CHECKED lk_status lk_keyring_from_jwks_public(const lk_env *env, lk_view json, lk_alg_set allowed,
+                                                 lk_keyring **out, lk_note *note);
+
+/* The thumbprint of the key in JWK (RFC 7638 with SHA-256, RFC 8037 section 2): 43 characters of base64url
+ * are appended to OUT. Private members do not matter to it; whether the key is weak is not looked at, only
+ * that its members are there and in one spelling. No allocation. Gives LK_OK; LK_REFUSED with a note when it
+ * is no JWK of kty EC, OKP, RSA or oct; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_jwk_thumbprint(lk_view jwk, lk_buf *out, lk_note *note);
+#define LK_THUMBPRINT_LEN 43
+
+/* Turn the one key in PEM into a JWK: "PUBLIC KEY" (RFC 5280), "PRIVATE KEY" (RFC 5958), "EC PRIVATE KEY"
+ * (RFC 5915), "RSA PUBLIC KEY" and "RSA PRIVATE KEY" (RFC 8017). The JWK has the private members when the PEM
+ * has, and no kid. ALG is what the key is for: LK_ALG_COUNT to let the type decide, which an RSA key does not
+ * - then it has no "alg". Gives LK_OK; LK_REFUSED with a note: no PEM, more than one key in it, encrypted, a
+ * certificate, a type that is not for ALG or for nothing here; LK_FAULT. *json belongs to the caller: wipe
+ * its bytes, then lk_free. */
+LK_CHECKED lk_status lk_jwk_from_pem(const lk_env *env, lk_view pem, lk_alg alg, char **json, lk_note *note);
+/* Does TEXT look like PEM, rather than like JSON? */
+bool lk_is_pem(lk_view text);
+
 void lk_keyring_free(lk_keyring *ring);
 
 /* The active key of ALG, or NULL. Borrowed: lives as long as the ring. */
@@ -116,15 +182,15 @@ LK_CHECKED lk_status lk_keyring_info(const lk_keyring *ring, size_t index, lk_ke
 LK_CHECKED lk_status lk_key_make(const lk_env *env, const char *dir, lk_alg alg, bool activate,
                                  char kid_out[LK_KID_MAX + 1], lk_note *note);
 
-/* Sign the concatenation of nothing but MESSAGE. The raw JOSE signature (R||S for ES256) is appended to OUT.
+/* Sign the concatenation of nothing but MESSAGE. The raw JOSE signature (R||S for ES*) is appended to OUT.
  * LK_OK, LK_FULL, LK_FAULT. */
 LK_CHECKED lk_status lk_sign(const lk_signer *signer, lk_view message, lk_buf *out);
 lk_alg lk_signer_alg(const lk_signer *signer);
 lk_view lk_signer_kid(const lk_signer *signer);
 
 /* Check SIGNATURE over MESSAGE. Gives LK_OK; LK_REFUSED (wrong, wrong length, r or s out of range,
- * non-canonical S); LK_FAULT when the crypto library fails. Allocation-free for HS256 and EdDSA. Leaks:
- * nothing of an HMAC key; lengths. */
+ * non-canonical S); LK_FAULT when the crypto library fails. Allocation-free for HS* and EdDSA with Ed25519.
+ * Leaks: nothing of an HMAC key; lengths. */
 LK_CHECKED lk_status lk_verify(const lk_verifier *verifier, lk_view message, lk_view signature);
 lk_alg lk_verifier_alg(const lk_verifier *verifier);
 lk_view lk_verifier_kid(const lk_verifier *verifier);

@@ -19,20 +19,36 @@ static void prepared_free(const lk_env *env, lk__prepared *p)
     for (size_t i = 0; i < LK__IDLE_CONTEXTS; i++)
         EVP_PKEY_CTX_free(atomic_load(&p->idle[i]));
     EVP_PKEY_CTX_free(p->ready);
-    EVP_MD_free(p->sha256);
+    EVP_MD_free(p->md);
     EVP_PKEY_free(p->pkey);
     lk_free(env, p);
 }
 
+/* A salt as long as the hash is demanded of what we check, too: any other would be a second spelling (RFC
+ * 7518 section 3.5). */
+static bool set_rsa(const lk__prepared *p, int padding)
+{
+    if (padding == 0)
+        return true;
+    if (EVP_PKEY_CTX_set_rsa_padding(p->ready, padding) <= 0)
+        return false;
+    return padding != RSA_PKCS1_PSS_PADDING ||
+           (EVP_PKEY_CTX_set_rsa_mgf1_md(p->ready, p->md) > 0 &&
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(p->ready, RSA_PSS_SALTLEN_DIGEST) > 0);
+}
+
 static bool set_up(lk__prepared *p, const lk__scheme *scheme, bool makes)
 {
-    if (p->sha256 == NULL || p->ready == NULL)
+    if (scheme->md == NULL)
+        return true;
+    p->md = EVP_MD_fetch(NULL, scheme->md, NULL);
+    p->ready = EVP_PKEY_CTX_new_from_pkey(NULL, p->pkey, NULL);
+    if (p->md == NULL || p->ready == NULL)
         return false;
     if ((makes ? EVP_PKEY_sign_init(p->ready) : EVP_PKEY_verify_init(p->ready)) <= 0)
         return false;
-    if (scheme->rsa_padding != 0 && EVP_PKEY_CTX_set_rsa_padding(p->ready, scheme->rsa_padding) <= 0)
-        return false;
-    return EVP_PKEY_CTX_set_signature_md(p->ready, p->sha256) > 0;
+    /* The hash before the padding: that of MGF1 and the length of the salt follow it. */
+    return EVP_PKEY_CTX_set_signature_md(p->ready, p->md) > 0 && set_rsa(p, scheme->rsa_padding);
 }
 
 /* Takes PKEY over. NULL when memory is short or OpenSSL fails. */
@@ -47,8 +63,6 @@ static lk__prepared *prepare(const lk_env *env, EVP_PKEY *pkey, const lk__scheme
     for (size_t i = 0; i < LK__IDLE_CONTEXTS; i++)
         atomic_init(&p->idle[i], NULL);
     p->pkey = pkey;
-    p->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    p->ready = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
     if (!set_up(p, scheme, makes)) {
         prepared_free(env, p);
         return NULL;
@@ -134,56 +148,98 @@ static void give_context(lk__prepared *p, EVP_PKEY_CTX *ctx)
     EVP_PKEY_CTX_free(ctx);
 }
 
-static bool hash(const lk__prepared *p, lk_view message, uint8_t out[LK__SHA256_LEN])
+/* The hash of MESSAGE in OUT; its length, or 0 when OpenSSL fails. */
+static size_t hash(const lk__prepared *p, lk_view message, uint8_t out[EVP_MAX_MD_SIZE])
 {
-    return EVP_Digest(message.p, message.len, out, NULL, p->sha256, NULL) == 1;
+    unsigned len = 0;
+
+    return EVP_Digest(message.p, message.len, out, &len, p->md, NULL) == 1 ? len : 0;
 }
 
-static lk_status sign_digest(const lk_private_key *key, EVP_PKEY_CTX *ctx, const uint8_t *digest, lk_buf *out)
+static lk_status hand_over(const lk__scheme *scheme, lk_view made, lk_buf *out)
 {
+    if (scheme->from_library != NULL)
+        return scheme->from_library(made, out);
+    lk_buf_add(out, made);
+    return lk_buf_status(out);
+}
+
+static lk_status sign_hashed(const lk_private_key *key, lk_view message, lk_buf *out)
+{
+    uint8_t made[LIBRARY_SIGNATURE_MAX], digest[EVP_MAX_MD_SIZE];
+    size_t len = sizeof(made), digest_len = hash(key->prepared, message, digest);
+    EVP_PKEY_CTX *ctx = take_context(key->prepared);
+    lk_status status = LK_FAULT;
+
+    if (ctx != NULL && digest_len > 0 && EVP_PKEY_sign(ctx, made, &len, digest, digest_len) > 0)
+        status = hand_over(key->scheme, lk_view_make(made, len), out);
+    if (ctx != NULL)
+        give_context(key->prepared, ctx);
+    return status;
+}
+
+static lk_status sign_whole(const lk_private_key *key, lk_view message, lk_buf *out)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     uint8_t made[LIBRARY_SIGNATURE_MAX];
     size_t len = sizeof(made);
+    lk_status status = LK_FAULT;
 
-    if (EVP_PKEY_sign(ctx, made, &len, digest, LK__SHA256_LEN) <= 0)
-        return LK_FAULT;
-    if (key->scheme->from_library != NULL)
-        return key->scheme->from_library(lk_view_make(made, len), out);
-    lk_buf_add(out, lk_view_make(made, len));
-    return lk_buf_status(out);
+    if (ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, key->prepared->pkey) == 1 &&
+        EVP_DigestSign(ctx, made, &len, message.p, message.len) == 1)
+        status = hand_over(key->scheme, lk_view_make(made, len), out);
+    EVP_MD_CTX_free(ctx);
+    return status;
 }
 
 lk_status lk_private_key_sign(const lk_private_key *key, lk_view message, lk_buf *out)
 {
-    uint8_t digest[LK__SHA256_LEN];
-    lk_status status = LK_FAULT;
-    EVP_PKEY_CTX *ctx;
+    lk_status status;
 
     /* What OpenSSL leaves in the error queue of the thread would be blamed on the next TLS connection. */
     ERR_set_mark();
-    ctx = take_context(key->prepared);
-    if (ctx != NULL && hash(key->prepared, message, digest))
-        status = sign_digest(key, ctx, digest, out);
-    if (ctx != NULL)
-        give_context(key->prepared, ctx);
+    status = key->scheme->md == NULL ? sign_whole(key, message, out) : sign_hashed(key, message, out);
     ERR_pop_to_mark();
     return status;
 }
 
-static lk_status verify_digest(EVP_PKEY_CTX *ctx, const uint8_t *digest, lk_view signature)
+static lk_status answer_of(int answer)
 {
-    int answer = EVP_PKEY_verify(ctx, signature.p, signature.len, digest, LK__SHA256_LEN);
-
     if (answer == 1)
         return LK_OK;
     return answer == 0 ? LK_REFUSED : LK_FAULT;
 }
 
+static lk_status verify_hashed(const lk_public_key *key, lk_view message, lk_view signature)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    size_t len = hash(key->prepared, message, digest);
+    EVP_PKEY_CTX *ctx = take_context(key->prepared);
+    lk_status status = LK_FAULT;
+
+    if (ctx != NULL && len > 0)
+        status = answer_of(EVP_PKEY_verify(ctx, signature.p, signature.len, digest, len));
+    if (ctx != NULL)
+        give_context(key->prepared, ctx);
+    return status;
+}
+
+static lk_status verify_whole(const lk_public_key *key, lk_view message, lk_view signature)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    lk_status status = LK_FAULT;
+
+    if (ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->prepared->pkey) == 1)
+        status = answer_of(EVP_DigestVerify(ctx, signature.p, signature.len, message.p, message.len));
+    EVP_MD_CTX_free(ctx);
+    return status;
+}
+
 lk_status lk_public_key_verify(const lk_public_key *key, lk_view message, lk_view signature)
 {
-    uint8_t der[LIBRARY_SIGNATURE_MAX], digest[LK__SHA256_LEN];
+    uint8_t der[LIBRARY_SIGNATURE_MAX];
     lk_buf converted = lk_buf_over(der, sizeof(der));
-    lk_status status = LK_FAULT;
-    EVP_PKEY_CTX *ctx;
+    lk_status status;
 
     if (signature.len != key->signature_len)
         return LK_REFUSED;
@@ -193,11 +249,8 @@ lk_status lk_public_key_verify(const lk_public_key *key, lk_view message, lk_vie
         signature = lk_buf_view(&converted);
     }
     ERR_set_mark();
-    ctx = take_context(key->prepared);
-    if (ctx != NULL && hash(key->prepared, message, digest))
-        status = verify_digest(ctx, digest, signature);
-    if (ctx != NULL)
-        give_context(key->prepared, ctx);
+    status = key->scheme->md == NULL ? verify_whole(key, message, signature)
+                                     : verify_hashed(key, message, signature);
     ERR_pop_to_mark();
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sign_prepared.h - an OpenSSL key with its operation set up once; shared by ECDSA and RSA, private to
- * src/crypto.
+ * sign_prepared.h - an OpenSSL key with its operation set up once; shared by ECDSA, RSA and
+ * Ed448, private to src/crypto.
  */
 #ifndef LATCHKEY_CRYPTO_SIGN_PREPARED_H
 #define LATCHKEY_CRYPTO_SIGN_PREPARED_H
@@ -10,20 +10,20 @@
 #include <openssl/evp.h>
 #include <stdatomic.h>
 
-#define LK__SHA256_LEN 32
 #define LK__IDLE_CONTEXTS 8 /* at most so many threads use one key without making a context each time */
 
 /* EVP_PKEY_CTX may be used by one thread at a time. `ready` is never used itself, only copied; copies that
  * are not in use wait in `idle`. */
 typedef struct lk__prepared {
     EVP_PKEY *pkey;
-    EVP_MD *sha256;
+    EVP_MD *md; /* NULL, and no `ready`, when the scheme hashes the message itself */
     EVP_PKEY_CTX *ready;
     _Atomic(EVP_PKEY_CTX *) idle[LK__IDLE_CONTEXTS];
 } lk__prepared;
 
 /* What differs between the schemes. */
 typedef struct lk__scheme {
+    const char *md;       /* the hash; NULL: the scheme takes the whole message (Ed448) */
     int rsa_padding;      /* 0: none to be set */
     size_t signature_len; /* 0: that of the modulus */
     /* From OpenSSL's form of a signature to the raw form of JOSE and back; NULL when they are the same.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sign_rsa.c - RSASSA-PKCS1-v1_5 with SHA-256, by OpenSSL.
+ * sign_rsa.c - RSASSA-PKCS1-v1_5 and RSASSA-PSS, by OpenSSL.
  */
 #include "crypto/sign_prepared.h"
 #include <openssl/core_names.h>
@@ -10,7 +10,14 @@
 
 #define EXPONENT_LEN_MAX 8 /* the time of a check grows with the exponent; everybody uses 65537 */
 
-static const lk__scheme pkcs1_sha256 = {.rsa_padding = RSA_PKCS1_PADDING};
+static const lk__scheme schemes[] = {
+    [LK_RSA_RS256] = {.md = "SHA256", .rsa_padding = RSA_PKCS1_PADDING},
+    [LK_RSA_RS384] = {.md = "SHA384", .rsa_padding = RSA_PKCS1_PADDING},
+    [LK_RSA_RS512] = {.md = "SHA512", .rsa_padding = RSA_PKCS1_PADDING},
+    [LK_RSA_PS256] = {.md = "SHA256", .rsa_padding = RSA_PKCS1_PSS_PADDING},
+    [LK_RSA_PS384] = {.md = "SHA384", .rsa_padding = RSA_PKCS1_PSS_PADDING},
+    [LK_RSA_PS512] = {.md = "SHA512", .rsa_padding = RSA_PKCS1_PSS_PADDING},
+};
 
 static const char *const names[LK_RSA_COUNT] = {
     [LK_RSA_N] = OSSL_PKEY_PARAM_RSA_N,          [LK_RSA_E] = OSSL_PKEY_PARAM_RSA_E,
@@ -46,6 +53,11 @@ static lk_status check_public(const lk_rsa_numbers *numbers, lk_note *note)
     }
     if (!is_odd(n, n_len)) {
         lk_note_set(note, "the RSA modulus is even, so it is no product of two primes");
+        return LK_REFUSED;
+    }
+    if (lk_rsa_is_roca(n, n_len)) {
+        lk_note_set(note, "the RSA key was made by a library whose keys can be factored (ROCA, "
+                          "CVE-2017-15361); make another");
         return LK_REFUSED;
     }
     /* e = 1 makes every padded message its own signature. */
@@ -91,7 +103,8 @@ static lk_status read_key(const lk_rsa_numbers *numbers, size_t count, EVP_PKEY 
     return status;
 }
 
-lk_status lk_rsa_public(const lk_env *env, const lk_rsa_numbers *numbers, lk_public_key **out, lk_note *note)
+lk_status lk_rsa_public(const lk_env *env, lk_rsa_kind kind, const lk_rsa_numbers *numbers,
+                        lk_public_key **out, lk_note *note)
 {
     EVP_PKEY *pkey = NULL;
     lk_status status;
@@ -103,15 +116,15 @@ lk_status lk_rsa_public(const lk_env *env, const lk_rsa_numbers *numbers, lk_pub
     ERR_set_mark();
     status = read_key(numbers, LK_RSA_PUBLIC_COUNT, &pkey);
     if (status == LK_OK)
-        status = lk__public_key_take(env, pkey, &pkcs1_sha256, out);
+        status = lk__public_key_take(env, pkey, &schemes[kind], out);
     else
         lk_note_set(note, "OpenSSL does not take these RSA numbers");
     ERR_pop_to_mark();
     return status;
 }
 
-lk_status lk_rsa_private(const lk_env *env, const lk_rsa_numbers *numbers, lk_private_key **out,
-                         lk_note *note)
+lk_status lk_rsa_private(const lk_env *env, lk_rsa_kind kind, const lk_rsa_numbers *numbers,
+                         lk_private_key **out, lk_note *note)
 {
     EVP_PKEY *pkey = NULL;
     lk_status status;
@@ -123,7 +136,7 @@ lk_status lk_rsa_private(const lk_env *env, const lk_rsa_numbers *numbers, lk_pr
     ERR_set_mark();
     status = read_key(numbers, LK_RSA_COUNT, &pkey);
     if (status == LK_OK)
-        status = lk__private_key_take(env, pkey, &pkcs1_sha256, out);
+        status = lk__private_key_take(env, pkey, &schemes[kind], out);
     else
         lk_note_set(note, "OpenSSL does not take these RSA numbers");
     ERR_pop_to_mark();

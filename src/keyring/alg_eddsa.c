@@ -67,11 +67,12 @@ static lk_status sign(const lk_signer *signer, lk_view message, lk_buf *out)
     return lk_buf_status(out);
 }
 
-static lk_status generate(const lk_env *env, lk_buf *out)
+static lk_status generate(const lk__algorithm *algorithm, const lk_env *env, lk_buf *out)
 {
     uint8_t seed[LK_ED25519_SEED_LEN], secret[LK_ED25519_SECRET_LEN], x[LK_ED25519_PUBLIC_LEN];
     lk_status status = lk_random(env, seed, sizeof(seed));
 
+    (void)algorithm;
     if (status == LK_OK)
         status = lk_ed25519_expand(seed, secret, x);
     if (status == LK_OK) {
@@ -92,6 +93,7 @@ static lk_status generate(const lk_env *env, lk_buf *out)
 const lk__algorithm lk__eddsa = {
     .alg = LK_ALG_EDDSA,
     .name = "EdDSA",
+    .jose = "EdDSA",
     .kty = "OKP",
     .crv = "Ed25519",
     .kid_prefix = "eddsa-",

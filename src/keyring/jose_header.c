@@ -8,7 +8,7 @@
 void lk__jose_header_write(lk_alg alg, lk_view type, lk_view kid, lk_buf *out)
 {
     lk_buf_add_text(out, "{\"alg\":\"");
-    lk_buf_add_text(out, lk_alg_name(alg));
+    lk_buf_add_text(out, lk_alg_jose(alg));
     lk_buf_add_byte(out, '"');
     if (type.len > 0) {
         lk_buf_add_text(out, ",\"typ\":");

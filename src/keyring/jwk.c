@@ -7,7 +7,7 @@
 #include <latchkey/json.h>
 
 #define WORD_MAX 64
-#define LIST_MAX 200
+#define LIST_MAX 300
 
 lk_status lk__jwk_text(lk_view object, const char *name, lk_buf *out, lk_note *note)
 {
@@ -63,6 +63,15 @@ lk_status lk__jwk_exact(lk_view object, const char *name, uint8_t *out, size_t l
     return LK_REFUSED;
 }
 
+bool lk__jwk_is_object(lk_view json)
+{
+    size_t i = 0;
+
+    while (i < json.len && (json.p[i] == ' ' || json.p[i] == '\t' || json.p[i] == '\n' || json.p[i] == '\r'))
+        i++;
+    return i < json.len && json.p[i] == '{';
+}
+
 /* --- What the key is for ---------------------------------------------------------------------------------
  */
 
@@ -89,10 +98,10 @@ static bool is_word(const char *text, const char *word)
 static bool is_row_for(const lk__algorithm *row, const char *kty, const char *crv, const char *alg)
 {
     return is_word(kty, row->kty) && (row->crv == NULL || is_word(crv, row->crv)) &&
-           (alg[0] == '\0' || is_word(alg, row->name));
+           (alg[0] == '\0' || is_word(alg, row->jose));
 }
 
-static lk_status find_algorithm(lk_view object, const lk__algorithm **out, lk_note *note)
+static lk_status find_algorithm(lk_view object, lk__jwk *out, lk_note *note)
 {
     char kty[WORD_MAX + 1], crv[WORD_MAX + 1], alg[WORD_MAX + 1], list[LIST_MAX];
     lk_buf supported = lk_buf_over(list, sizeof(list));
@@ -105,11 +114,14 @@ static lk_status find_algorithm(lk_view object, const lk__algorithm **out, lk_no
         return LK_REFUSED;
     }
     for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
-        if (is_row_for(lk__algorithm_of(a), kty, crv, alg)) {
-            *out = lk__algorithm_of(a);
-            return LK_OK;
-        }
+        if (!is_row_for(lk__algorithm_of(a), kty, crv, alg))
+            continue;
+        if (out->candidates == 0)
+            out->algorithm = lk__algorithm_of(a);
+        out->candidates |= LK_ALG_BIT(a);
     }
+    if (out->candidates != 0)
+        return LK_OK;
     lk__algorithm_list(&supported);
     lk_note_set(note, "kty %.16s%s%.16s%s%.16s is not supported; supported are %s", kty,
                 crv[0] ? " crv " : "", crv, alg[0] ? " alg " : "", alg, lk_buf_text(&supported));
@@ -174,10 +186,10 @@ static lk_status read_kid(lk_view object, lk__jwk *out, lk_note *note)
     return LK_REFUSED;
 }
 
-/* Members by which a key pair gives its private half away, for any kty (RFC 7518 section 6.2.2 and 6.3.2). */
-static bool has_private_member(lk_view object)
+/* RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, and "priv" of the types to come. */
+bool lk__jwk_has_secret(lk_view object)
 {
-    static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+    static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"};
     lk_json_item item;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -187,6 +199,15 @@ static bool has_private_member(lk_view object)
     return false;
 }
 
+static bool is_shared_secret(lk_view object)
+{
+    uint8_t memory[8];
+    lk_buf kty = lk_buf_over(memory, sizeof(memory));
+
+    return lk__jwk_text(object, "kty", &kty, NULL) == LK_OK &&
+           lk_view_equal(lk_buf_view(&kty), LK_VIEW("oct"));
+}
+
 lk_status lk__jwk_describe(lk_view object, lk__jwk *out, lk_note *note)
 {
     lk_status status;
@@ -194,11 +215,10 @@ lk_status lk__jwk_describe(lk_view object, lk__jwk *out, lk_note *note)
     *out = (lk__jwk){.text = object};
     if (read_kid(object, out, note) != LK_OK)
         return LK_REFUSED;
-    status = find_algorithm(object, &out->algorithm, note);
+    status = find_algorithm(object, out, note);
     if (status == LK_OK)
         status = check_use(object, note);
-    if (status == LK_OK)
-        out->has_private = !out->algorithm->is_shared && has_private_member(object);
+    out->has_private = !is_shared_secret(object) && lk__jwk_has_secret(object);
     return status;
 }
 

@@ -12,10 +12,11 @@
 /* What a key says about itself, before its numbers are read. */
 typedef struct lk__jwk {
     lk_view text;
-    const lk__algorithm *algorithm;
+    const lk__algorithm *algorithm; /* the first of `candidates` */
+    lk_alg_set candidates;          /* one, but for a key without alg whose kty has several */
     char kid[LK_KID_MAX + 1];
     size_t kid_len;   /* 0: no kid */
-    bool has_private; /* a member that only the owner of a key pair may have */
+    bool has_private; /* a member that only the owner of a key pair may have; known also on LK_MISS */
 } lk__jwk;
 
 /* Read kty, crv, alg, use, key_ops and kid. LK_OK; LK_MISS for a well-formed key that is not for us (another
@@ -32,6 +33,12 @@ LK_CHECKED lk_status lk__jwk_bytes(lk_view object, const char *name, uint8_t *ou
 
 /* The member NAME as base64url of exactly LEN bytes. */
 LK_CHECKED lk_status lk__jwk_exact(lk_view object, const char *name, uint8_t *out, size_t len, lk_note *note);
+
+/* Is JSON, which has been checked, an object? */
+bool lk__jwk_is_object(lk_view json);
+
+/* Does OBJECT have a member by which a key of any type gives its secret away? */
+bool lk__jwk_has_secret(lk_view object);
 
 /* Append `"NAME":"base64url of V"`. */
 void lk__jwk_add_bytes(lk_buf *out, const char *name, lk_view v);

@@ -68,10 +68,10 @@ static lk_status write_key(const lk__key_dir *dir, const lk__algorithm *algorith
 
     lk_buf_add_byte(&out, '{');
     if (status == LK_OK)
-        status = algorithm->generate(dir->env, &out);
+        status = algorithm->generate(algorithm, dir->env, &out);
     if (status == LK_OK) {
         lk_buf_add_byte(&out, ',');
-        lk__jwk_add_text(&out, "alg", algorithm->name);
+        lk__jwk_add_text(&out, "alg", algorithm->jose);
         add_life(&out, kid_out, "lk_state", active ? "active" : "retiring", created_s);
         status = lk_buf_status(&out);
     }
@@ -95,7 +95,7 @@ lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_note 
     if (!ring->has_root)
         status = write_root(dir, note);
     for (lk_alg a = 0; a < LK_ALG_COUNT && status == LK_OK; a++) {
-        if (ring->active[a] == NULL)
+        if ((LK_ALGS_FIRST & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
             status = write_key(dir, lk__algorithm_of(a), true, lk_now_s(dir->env), kid, note);
     }
     return status;

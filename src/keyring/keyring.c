@@ -23,6 +23,16 @@ const lk_verifier *lk_keyring_verifier(const lk_keyring *ring, lk_view kid)
     return NULL;
 }
 
+const lk_verifier *lk__keyring_verifier_for(const lk_keyring *ring, lk_view kid, lk_view alg, bool *known)
+{
+    const lk_verifier *v = lk_keyring_verifier(ring, kid);
+
+    *known = v != NULL;
+    while (v != NULL && !lk_view_equal(alg, lk_view_of(v->algorithm->jose)))
+        v = v->other;
+    return v;
+}
+
 const struct lk_mac *lk_keyring_mac(const lk_keyring *ring, lk_purpose purpose)
 {
     return ring->has_root && (unsigned)purpose < LK_PURPOSE_COUNT ? &ring->purposes[purpose] : NULL;

@@ -6,6 +6,7 @@
 #define LATCHKEY_KEYRING_INTERNAL_H
 
 #include "crypto/mac.h"
+#include "crypto/mac512.h"
 #include "crypto/sign.h"
 #include "keyring/algorithm.h"
 #include <stdatomic.h>
@@ -18,7 +19,8 @@ struct lk_verifier {
     char kid[LK_KID_MAX + 1];
     size_t kid_len;
     union {
-        lk_mac mac;
+        lk_mac mac;       /* HS256 */
+        lk_mac512 mac512; /* HS384, HS512 */
         uint8_t ed25519[LK_ED25519_PUBLIC_LEN];
         lk_public_key *pair;
     } key;
@@ -27,6 +29,7 @@ struct lk_verifier {
     char header[LK__JOSE_HEADER_MAX];
     size_t header_len;
     atomic_bool header_proven;
+    lk_verifier *other; /* the same key under another algorithm it may be used with, or NULL; owned */
 };
 
 struct lk_signer {
@@ -34,7 +37,8 @@ struct lk_signer {
     char kid[LK_KID_MAX + 1];
     size_t kid_len;
     union {
-        lk_mac mac;
+        lk_mac mac;       /* HS256 */
+        lk_mac512 mac512; /* HS384, HS512 */
         uint8_t ed25519[LK_ED25519_SECRET_LEN];
         lk_private_key *pair;
     } key;
@@ -54,6 +58,11 @@ const lk_mac *lk__verifier_token_mac(const lk_verifier *verifier);
  * HS256. Derived from the HS256 key with a label of its own, too. */
 const lk_mac *lk__signer_seal_mac(const lk_signer *signer);
 const lk_mac *lk__verifier_seal_mac(const lk_verifier *verifier);
+
+/* The key with that KID, or the only one for an empty KID, as in lk_keyring_verifier, for the algorithm whose
+ * JOSE name is ALG. *KNOWN says whether there is a key with that kid for any algorithm. The header of a token
+ * names both; it can choose among the algorithms of a key, and bring none along. */
+const lk_verifier *lk__keyring_verifier_for(const lk_keyring *ring, lk_view kid, lk_view alg, bool *known);
 
 /* Append the protected header of a token made under KID: {"alg":...,"typ":TYPE,"kid":KID}. An empty TYPE is
  * left out. */

@@ -28,10 +28,13 @@ static void signer_free(const lk_env *env, lk_signer *signer)
 
 static void verifier_free(const lk_env *env, lk_verifier *verifier)
 {
-    if (verifier == NULL)
-        return;
-    verifier->algorithm->clear_verifier(verifier);
-    lk_free(env, verifier);
+    while (verifier != NULL) {
+        lk_verifier *other = verifier->other;
+
+        verifier->algorithm->clear_verifier(verifier);
+        lk_free(env, verifier);
+        verifier = other;
+    }
 }
 
 static void entry_clear(const lk_env *env, lk__entry *entry)
@@ -135,7 +138,7 @@ static lk_status write_public(const lk_env *env, const lk__jwk *jwk, lk__entry *
     lk_buf_add_byte(&out, '{');
     lk__jwk_add_text(&out, "kty", jwk->algorithm->kty);
     lk_buf_add_text(&out, ",\"use\":\"sig\",");
-    lk__jwk_add_text(&out, "alg", jwk->algorithm->name);
+    lk__jwk_add_text(&out, "alg", jwk->algorithm->jose);
     lk__jwk_add_members(&out, jwk->text, (const char *const[]){"kid", NULL});
     lk__jwk_add_members(&out, jwk->text, jwk->algorithm->public_members);
     lk_buf_add_byte(&out, '}');
@@ -180,6 +183,19 @@ lk_status lk__ring_add(lk_keyring *ring, const lk__jwk *jwk, const lk_key_info *
     else
         entry_clear(ring->env, &entry);
     return status;
+}
+
+lk_status lk__ring_add_other(lk_keyring *ring, const lk__jwk *jwk, lk_note *note)
+{
+    lk_status status;
+    lk_verifier *v = make_verifier(ring->env, jwk, &status, note), *last = ring->entries[ring->n - 1].verifier;
+
+    if (v == NULL)
+        return status;
+    while (last->other != NULL)
+        last = last->other;
+    last->other = v;
+    return LK_OK;
 }
 
 static int compare_texts(const char *a, const char *b)

@@ -35,6 +35,10 @@ lk_keyring *lk__ring_new(const lk_env *env);
 LK_CHECKED lk_status lk__ring_add(lk_keyring *ring, const lk__jwk *jwk, const lk_key_info *info, bool signs,
                                   lk_note *note);
 
+/* The key that JWK describes, which was added last, checks by the algorithm of JWK, too. LK_OK; LK_REFUSED;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk__ring_add_other(lk_keyring *ring, const lk__jwk *jwk, lk_note *note);
+
 /* Sort the entries and choose the signer of each algorithm. */
 void lk__ring_settle(lk_keyring *ring);
 
@@ -46,7 +50,7 @@ LK_CHECKED lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk
  * LK_FAULT. The caller holds a lock. */
 LK_CHECKED lk_status lk__ring_load(lk_keyring *ring, const lk__key_dir *dir, lk_note *note);
 
-/* Is there a root, and a key of every algorithm? */
+/* Is there a root, and a key of every algorithm that a new directory gets one of? */
 bool lk__ring_is_complete(const lk_keyring *ring);
 
 /* Make what RING, which has just been read from DIR, lacks. The caller holds the writing lock. LK_OK;

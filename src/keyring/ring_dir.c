@@ -153,7 +153,7 @@ lk_status lk__ring_load(lk_keyring *ring, const lk__key_dir *dir, lk_note *note)
 bool lk__ring_is_complete(const lk_keyring *ring)
 {
     for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
-        if (ring->active[a] == NULL)
+        if ((LK_ALGS_FIRST & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
             return false;
     }
     return ring->has_root;

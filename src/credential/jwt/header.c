@@ -3,9 +3,11 @@
  * header.c - read the protected header of a JWS in full.
  *
  * The header is written by whoever sends the token. It may name a key that we have; it can neither bring a
- * key nor an algorithm along: jwk, jku, x5u, x5c and the like are not looked at (RFC 8725 section 3.10).
+ * key nor an algorithm along: a header with jwk, jku, x5u or x5c is refused (RFC 8725 section 3.10), but for
+ * the jwk of a DPoP proof, which belongs there and is not looked at here either.
  */
 #include "credential/jwt/jws.h"
+#include "keyring/keyring_internal.h"
 #include <latchkey/base64url.h>
 #include <latchkey/json.h>
 
@@ -35,43 +37,74 @@ bool lk__type_equal(lk_view a, lk_view b)
     return lk_view_equal(a, b) || lk_view_equal_nocase(short_type(a), short_type(b));
 }
 
-/* The key named by kid; a token without kid has the empty one. A kid is compared with the kids of the ring
- * and is nothing else: no path, no query. */
-static lk_status find_key(const lk_keyring *ring, lk_view header, const lk_verifier **out, lk__refusal r)
+/* A kid is compared with the kids of the ring and is nothing else: no path, no query. A token without kid has
+ * the empty one. */
+static lk_status read_kid(lk_view header, lk_buf *kid, lk__refusal r)
 {
-    char memory[LK_KID_MAX];
-    lk_buf kid = lk_buf_over(memory, sizeof(memory));
     lk_json_item item;
 
-    if (lk_json_get(header, LK_VIEW("kid"), &item) == LK_OK) {
-        if (item.type != LK_JSON_STRING)
-            return lk__refuse(r, LK_REASON_MALFORMED, "the kid in the header is no string");
-        if (lk_json_string(item.value, &kid) != LK_OK || kid.len == 0)
-            return lk__refuse(r, LK_REASON_UNKNOWN_KEY,
-                              "the kid in the header is empty or too long to be of a key");
-    }
-    *out = lk_keyring_verifier(ring, lk_buf_view(&kid));
+    if (lk_json_get(header, LK_VIEW("kid"), &item) != LK_OK)
+        return LK_OK;
+    if (item.type != LK_JSON_STRING)
+        return lk__refuse(r, LK_REASON_MALFORMED, "the kid in the header is no string");
+    if (lk_json_string(item.value, kid) != LK_OK || kid->len == 0)
+        return lk__refuse(r, LK_REASON_UNKNOWN_KEY,
+                          "the kid in the header is empty or too long to be of a key");
+    return LK_OK;
+}
+
+/* Empty for a name that is longer than any algorithm's. */
+static lk_status read_alg(lk_view header, lk_buf *alg, lk__refusal r)
+{
+    lk_json_item item;
+
+    if (lk_json_get(header, LK_VIEW("alg"), &item) != LK_OK || item.type != LK_JSON_STRING)
+        return lk__refuse(r, LK_REASON_MALFORMED, "the header has no alg that is a string");
+    if (lk_json_string(item.value, alg) != LK_OK)
+        alg->len = 0;
+    return LK_OK;
+}
+
+/* The algorithm is a property of the key. The header must say the same, letter by letter, or somebody means
+ * something else by this token: "none", or a public key taken for an HMAC secret (RFC 8725 section 2.1). */
+static lk_status find_key(const lk_keyring *ring, lk_view header, const lk_verifier **out, lk__refusal r)
+{
+    char kid_memory[LK_KID_MAX], alg_memory[WORD_MAX];
+    lk_buf kid = lk_buf_over(kid_memory, sizeof(kid_memory)),
+           alg = lk_buf_over(alg_memory, sizeof(alg_memory));
+    bool known = false;
+    lk_status status = read_kid(header, &kid, r);
+
+    if (status == LK_OK)
+        status = read_alg(header, &alg, r);
+    if (status != LK_OK)
+        return status;
+    *out = lk__keyring_verifier_for(ring, lk_buf_view(&kid), lk_buf_view(&alg), &known);
     if (*out != NULL)
         return LK_OK;
+    if (known)
+        return lk__refuse(r, LK_REASON_BAD_SIGNATURE, "the alg in the header is not that of the key");
     return lk__refuse(r, LK_REASON_UNKNOWN_KEY,
                       kid.len == 0 ? "the header has no kid, and there is not exactly one key to try"
                                    : "there is no key with the kid in the header");
 }
 
-/* The algorithm is a property of the key. The header must say the same, letter by letter, or somebody means
- * something else by this token: "none", or a public key taken for an HMAC secret (RFC 8725 section 2.1). */
-static lk_status check_alg(const lk_verifier *verifier, lk_view header, lk__refusal r)
+/* A token that brings its key or says where to fetch it asks to be believed on its own word. */
+static lk_status check_keys_brought(lk_view header, lk_view type, lk__refusal r)
 {
-    char memory[WORD_MAX];
-    lk_buf alg = lk_buf_over(memory, sizeof(memory));
+    static const char *const names[] = {"jku", "x5u", "x5c", "jwk"};
+    size_t count = sizeof(names) / sizeof(names[0]);
     lk_json_item item;
 
-    if (lk_json_get(header, LK_VIEW("alg"), &item) != LK_OK || item.type != LK_JSON_STRING)
-        return lk__refuse(r, LK_REASON_MALFORMED, "the header has no alg that is a string");
-    if (lk_json_string(item.value, &alg) == LK_OK &&
-        lk_view_equal(lk_buf_view(&alg), lk_view_of(lk_alg_name(lk_verifier_alg(verifier)))))
-        return LK_OK;
-    return lk__refuse(r, LK_REASON_BAD_SIGNATURE, "the alg in the header is not that of the key");
+    if (lk__type_equal(type, LK_VIEW("dpop+jwt")))
+        count--;
+    for (size_t i = 0; i < count; i++) {
+        if (lk_json_get(header, lk_view_of(names[i]), &item) == LK_OK)
+            return lk__refuse(r, LK_REASON_MALFORMED,
+                              "the header brings a key along (jwk, jku, x5u or x5c); keys are not taken from "
+                              "tokens");
+    }
+    return LK_OK;
 }
 
 /* We understand no extension, so every crit asks for one that we do not (RFC 7515 section 4.1.11). b64
@@ -110,9 +143,9 @@ static lk_status read_members(const lk_keyring *ring, lk_view json, lk_view type
     lk_status status = check_extensions(json, r);
 
     if (status == LK_OK)
-        status = find_key(ring, json, &verifier, r);
+        status = check_keys_brought(json, type, r);
     if (status == LK_OK)
-        status = check_alg(verifier, json, r);
+        status = find_key(ring, json, &verifier, r);
     if (status == LK_OK)
         status = check_type(json, type, &out->has_type, scratch, r);
     if (status == LK_OK)

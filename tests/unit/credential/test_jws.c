@@ -104,7 +104,7 @@ static void token_with_any_character_changed_is_refused(void **state)
         lk_reason why;
         lk_buf payload;
 
-        (void)snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"KID\"}", lk_alg_name(alg));
+        (void)snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"KID\"}", lk_alg_jose(alg));
         token = craft(alg, header, BODY);
         memcpy(copy, token.p, token.len);
         for (size_t i = 0; i < token.len; i++) {
@@ -277,7 +277,7 @@ static void signature_of_another_key_of_the_ring_is_refused(void **state)
             lk_view kid = lk_signer_kid(lk_keyring_signer(ring, named));
             char header[128];
 
-            (void)snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"%.*s\"}", lk_alg_name(named),
+            (void)snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"%.*s\"}", lk_alg_jose(named),
                            (int)kid.len, (const char *)kid.p);
             expect(craft(signs, header, BODY), signs == named ? LK_OK : LK_REFUSED,
                    signs == named ? LK_REASON_NONE : LK_REASON_BAD_SIGNATURE);
@@ -342,9 +342,9 @@ static void extension_that_must_be_understood_is_refused(void **state)
            LK_REASON_NONE);
 }
 
-/* CVE-2018-0114: a token that brings its key along. Signed with our key such a member changes nothing; signed
- * with the key it brings, it stays a wrong signature. */
-static void key_in_the_header_is_not_looked_at(void **state)
+/* CVE-2018-0114: a token that brings its key along, or says where to fetch it. It is refused before any key
+ * is looked at, whoever signed it; x5t only names a key, and changes nothing. */
+static void token_that_brings_its_key_is_refused_whoever_signed_it(void **state)
 {
     static const char *const members[] = {
         "\"jwk\":{\"kty\":\"oct\",\"k\":\"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-"
@@ -367,10 +367,14 @@ static void key_in_the_header_is_not_looked_at(void **state)
 
         (void)snprintf(header, sizeof(header), "{\"alg\":\"HS256\",\"kid\":\"%.*s\",%s}", (int)kid.len,
                        (const char *)kid.p, members[i]);
-        expect(hs(header), LK_OK, LK_REASON_NONE);
+        if (i == 4)
+            expect(hs(header), LK_OK, LK_REASON_NONE);
+        else
+            expect(hs(header), LK_REFUSED, LK_REASON_MALFORMED);
         token = assemble(header, BODY, (lk_view){0});
         assert_non_null(HMAC(EVP_sha256(), raw, (int)raw_len, token.p, token.len - 1, made, &made_len));
-        expect(assemble(header, BODY, lk_view_make(made, made_len)), LK_REFUSED, LK_REASON_BAD_SIGNATURE);
+        expect(assemble(header, BODY, lk_view_make(made, made_len)), LK_REFUSED,
+               i == 4 ? LK_REASON_BAD_SIGNATURE : LK_REASON_MALFORMED);
     }
 }
 
@@ -519,7 +523,7 @@ int main(void)
         cmocka_unit_test(signature_of_another_key_of_the_ring_is_refused),
         cmocka_unit_test(kid_is_looked_up_exactly_and_is_nothing_but_a_name),
         cmocka_unit_test(extension_that_must_be_understood_is_refused),
-        cmocka_unit_test(key_in_the_header_is_not_looked_at),
+        cmocka_unit_test(token_that_brings_its_key_is_refused_whoever_signed_it),
         cmocka_unit_test(header_must_be_one_json_object_without_repeated_names),
         cmocka_unit_test(typ_must_be_a_string_but_is_not_compared_here),
         cmocka_unit_test(parts_in_any_other_base64_are_refused_even_when_signed),

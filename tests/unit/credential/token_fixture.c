@@ -25,7 +25,7 @@ const lk_expect strict = {
 int make_ring(void **state)
 {
     (void)state;
-    ring = fresh_ring();
+    ring = full_ring();
     return 0;
 }
 

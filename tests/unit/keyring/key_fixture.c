@@ -52,6 +52,26 @@ lk_keyring *fresh_ring(void)
     return ring;
 }
 
+lk_keyring *full_ring(void)
+{
+    char dir[DIR_SIZE], kid[LK_KID_MAX + 1];
+    lk_keyring *ring = NULL;
+    lk_note note = {0};
+
+    key_dir_make(dir);
+    assert_int_equal(lk_keyring_open(test_env(), dir, true, &ring, &note), LK_OK);
+    for (lk_alg alg = 0; alg < LK_ALG_COUNT; alg++) {
+        if (lk_keyring_signer(ring, alg) == NULL &&
+            lk_key_make(test_env(), dir, alg, true, kid, &note) != LK_OK)
+            fail_msg("%s", note.text);
+    }
+    lk_keyring_free(ring);
+    if (lk_keyring_open(test_env(), dir, false, &ring, &note) != LK_OK)
+        fail_msg("%s", note.text);
+    key_dir_remove(dir);
+    return ring;
+}
+
 lk_keyring *ring_of(const char *jwk, lk_note *note)
 {
     lk_keyring *ring = NULL;

@@ -19,6 +19,12 @@ void key_dir_remove(const char *dir);
  */
 lk_keyring *fresh_ring(void);
 
+/* The algorithms such a ring has keys of: the first of lk_alg. */
+#define FIRST_ALGS 4
+
+/* The same with a key of every algorithm there is. */
+lk_keyring *full_ring(void);
+
 /* A ring for checking only, from one JWK or set; NULL when it is refused, with the sentence in *note. */
 lk_keyring *ring_of(const char *jwk, lk_note *note);
 

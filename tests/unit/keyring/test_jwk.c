@@ -81,23 +81,22 @@ static void alg_of_the_key_must_fit_its_kind(void **state)
     refuse("{" ED ",\"alg\":256}", "alg");
 }
 
-static void algorithms_not_built_are_refused_with_those_that_are(void **state)
+static void algorithms_there_are_none_of_are_refused_with_those_there_are(void **state)
 {
     static const char *const jwks[] = {
-        "{\"kty\":\"oct\",\"alg\":\"HS384\",\"k\":\"" K32 "\"}",
-        "{\"kty\":\"oct\",\"alg\":\"HS512\",\"k\":\"" K32 "\"}",
-        "{\"kty\":\"RSA\",\"alg\":\"PS256\",\"n\":\"AQ\",\"e\":\"AQAB\"}",
-        "{\"kty\":\"RSA\",\"alg\":\"RS512\",\"n\":\"AQ\",\"e\":\"AQAB\"}",
-        "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"AQ\",\"y\":\"AQ\"}",
+        "{\"kty\":\"oct\",\"alg\":\"HS1\",\"k\":\"" K32 "\"}",
+        "{\"kty\":\"RSA\",\"alg\":\"RSA-OAEP\",\"n\":\"AQ\",\"e\":\"AQAB\"}",
+        "{\"kty\":\"RSA\",\"alg\":\"RS1\",\"n\":\"AQ\",\"e\":\"AQAB\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-384\",\"alg\":\"ES256\",\"x\":\"AQ\",\"y\":\"AQ\"}",
         "{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AQ\",\"y\":\"AQ\"}",
-        "{\"kty\":\"OKP\",\"crv\":\"Ed448\",\"x\":\"AQ\"}",
+        "{\"kty\":\"OKP\",\"crv\":\"X448\",\"x\":\"AQ\"}",
         "{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
         "{\"kty\":\"AKP\",\"alg\":\"ML-DSA-44\",\"pub\":\"AQ\"}",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(jwks) / sizeof(jwks[0]); i++) {
-        refuse(jwks[i], "HS256 (oct), ES256 (EC P-256), RS256 (RSA), EdDSA (OKP Ed25519)");
+        refuse(jwks[i], "HS256 (oct), ES256 (EC P-256), RS256 (RSA), EdDSA (OKP Ed25519), ");
         assert_null(ring_of(jwks[i], NULL));
     }
 }
@@ -304,10 +303,10 @@ static void set_that_mixes_secret_and_public_keys_is_refused(void **state)
 /* RFC 7517 section 5: keys for other purposes belong in such a set. Broken ones do not. */
 static void set_passes_over_keys_that_are_not_for_us_but_not_over_broken_ones(void **state)
 {
-    lk_keyring *ring =
-        ring_of("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-521\",\"x\":\"AQ\",\"y\":\"AQ\",\"kid\":\"x\"},{" ED
-                ",\"kid\":\"a\"},{" EC ",\"use\":\"enc\",\"kid\":\"e\"}]}",
-                NULL);
+    lk_keyring *ring = ring_of(
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AQ\",\"y\":\"AQ\",\"kid\":\"x\"},{" ED
+        ",\"kid\":\"a\"},{" EC ",\"use\":\"enc\",\"kid\":\"e\"}]}",
+        NULL);
 
     (void)state;
     assert_non_null(ring);
@@ -416,7 +415,7 @@ int main(void)
         cmocka_unit_test(key_without_alg_gets_the_one_of_its_kind),
         cmocka_unit_test(members_that_are_not_understood_are_passed_over),
         cmocka_unit_test(alg_of_the_key_must_fit_its_kind),
-        cmocka_unit_test(algorithms_not_built_are_refused_with_those_that_are),
+        cmocka_unit_test(algorithms_there_are_none_of_are_refused_with_those_there_are),
         cmocka_unit_test(use_must_be_sig_or_absent_and_key_ops_must_hold_verify_or_be_absent),
         cmocka_unit_test(private_member_in_a_public_key_is_refused_and_not_echoed),
         cmocka_unit_test(hmac_key_under_256_bits_is_refused),

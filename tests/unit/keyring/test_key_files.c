@@ -205,14 +205,14 @@ static void first_start_makes_a_root_and_a_key_of_every_algorithm_for_us_alone(v
     (void)state;
     for (n = 0; lk_keyring_info(ring, n, &info) == LK_OK; n++)
         roots += info.is_root;
-    assert_int_equal(n, LK_ALG_COUNT + 1);
+    assert_int_equal(n, FIRST_ALGS + 1);
     assert_int_equal(roots, 1);
     while ((e = readdir(d)) != NULL) {
         assert_int_equal(fstatat(dirfd(d), e->d_name, &st, 0), 0);
         assert_true(S_ISDIR(st.st_mode) || (st.st_mode & 07777) == 0600);
     }
     (void)closedir(d);
-    for (lk_alg a = 0; a < LK_ALG_COUNT; a++)
+    for (lk_alg a = 0; a < FIRST_ALGS; a++)
         assert_non_null(lk_keyring_signer(ring, a));
     for (lk_purpose p = 0; p < LK_PURPOSE_COUNT; p++)
         assert_non_null(lk_keyring_mac(ring, p));
@@ -259,7 +259,7 @@ static void opening_again_finds_the_same_keys(void **state)
     assert_int_equal(lk_keyring_jwks(a, &x), LK_OK);
     assert_int_equal(lk_keyring_jwks(b, &y), LK_OK);
     assert_string_equal(x, y);
-    for (lk_alg alg = 0; alg < LK_ALG_COUNT; alg++) {
+    for (lk_alg alg = 0; alg < FIRST_ALGS; alg++) {
         uint8_t memory[LK_SIGNATURE_MAX];
         lk_buf signature = lk_buf_over(memory, sizeof(memory));
 
@@ -409,7 +409,7 @@ static void broken_key_file_is_refused_with_its_name_and_the_rule(void **state)
         {"x.jwk", HS("x", ",\"lk_state\":\"new\",\"lk_created\":5"), "lk_state"},
         {"x.jwk", HS("x", ",\"lk_state\":\"active\",\"lk_created\":-1"), "lk_created"},
         {"x.jwk", HS("x", ",\"lk_state\":\"active\",\"lk_created\":\"5\""), "lk_created"},
-        {"x.jwk", HS("x", LIFE ",\"alg\":\"HS512\""), "not supported"},
+        {"x.jwk", HS("x", LIFE ",\"alg\":\"HS512\""), "512"},
         {"x.jwk", HS("x", LIFE ",\"kid\":\"x\""), "twice"},
         {"x.jwk", "", "line 1"},
         {"x.jwk", "{\"kty\":\"oct\",\"k\":\"AAEC\",\"kid\":\"x\"" LIFE "}", "256"},
@@ -554,7 +554,7 @@ static void rotation_makes_a_new_signer_and_the_old_key_goes_on_checking(void **
     (void)state;
     copy_keys(dir, "");
     old = must_open(dir, false);
-    for (lk_alg alg = 0; alg < LK_ALG_COUNT; alg++) {
+    for (lk_alg alg = 0; alg < FIRST_ALGS; alg++) {
         uint8_t memory[LK_SIGNATURE_MAX];
         lk_buf signature = lk_buf_over(memory, sizeof(memory));
         const char *old_kid = kid_of(old, alg);
@@ -696,7 +696,7 @@ static void processes_that_start_at_once_agree_on_one_set_of_keys(void **state)
             memcpy(first, told, sizeof(first));
         assert_string_equal(told, first);
     }
-    assert_int_equal(count_files(dir, ".jwk"), LK_ALG_COUNT + 1);
+    assert_int_equal(count_files(dir, ".jwk"), FIRST_ALGS + 1);
     key_dir_remove(dir);
 }
 
@@ -722,7 +722,7 @@ static void reader_never_sees_a_ring_without_an_active_key(void **state)
     while (waitpid(writer, &how, WNOHANG) == 0) {
         lk_keyring *ring = must_open(dir, false);
 
-        for (lk_alg a = 0; a < LK_ALG_COUNT; a++)
+        for (lk_alg a = 0; a < FIRST_ALGS; a++)
             assert_non_null(lk_keyring_signer(ring, a));
         lk_keyring_free(ring);
     }
@@ -842,9 +842,9 @@ static void crash_at_any_step_of_a_first_start_is_made_good_by_the_next(void **s
         if (count_files(dir, "root-") > 0)
             path_of(dir, "root-", root);
         ring = must_open(dir, true);
-        for (lk_alg a = 0; a < LK_ALG_COUNT; a++)
+        for (lk_alg a = 0; a < FIRST_ALGS; a++)
             assert_non_null(lk_keyring_signer(ring, a));
-        assert_int_equal(count_files(dir, ".jwk"), LK_ALG_COUNT + 1);
+        assert_int_equal(count_files(dir, ".jwk"), FIRST_ALGS + 1);
         assert_int_equal(count_files(dir, ".tmp-"), 0);
         if (root[0] != '\0')
             assert_int_equal(access(root, R_OK), 0); /* a root that was there is the root */

@@ -199,7 +199,7 @@ static void eddsa_signature_with_s_not_reduced_is_refused(void **state)
 
 static void every_algorithm_verifies_what_it_signs_and_no_other_key_does(void **state)
 {
-    lk_keyring *a = fresh_ring(), *b = fresh_ring();
+    lk_keyring *a = full_ring(), *b = full_ring();
 
     (void)state;
     for (lk_alg alg = 0; alg < LK_ALG_COUNT; alg++) {
@@ -225,7 +225,7 @@ static void every_algorithm_verifies_what_it_signs_and_no_other_key_does(void **
 
 static void signature_that_does_not_fit_is_full_and_leaves_nothing(void **state)
 {
-    lk_keyring *ring = fresh_ring();
+    lk_keyring *ring = full_ring();
     uint8_t memory[31];
 
     (void)state;
@@ -309,8 +309,8 @@ static void one_verifier_serves_many_threads_at_once(void **state)
 
 static void algorithm_names_are_exact_and_none_is_not_one(void **state)
 {
-    static const char *const wrong[] = {"none",   "None", "NONE",  "nOnE", "hs256",
-                                        "HS256 ", "",     "HS384", "RS1",  "PS256"};
+    static const char *const wrong[] = {"none",   "None", "NONE",    "nOnE", "hs256",
+                                        "HS256 ", "",     "Ed25519", "RS1",  "PS"};
     lk_alg alg;
 
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * alg_rs256.c - RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3).
+ * alg_rsa.c - RSASSA-PKCS1-v1_5 and RSASSA-PSS with SHA-256, SHA-384 and SHA-512 (RFC 7518
+ * sections 3.3, 3.5).
  */
 #include "keyring/alg_pair.h"
 #include "keyring/jwk.h"
@@ -34,7 +35,7 @@ static lk_status read_verifier(const lk_env *env, lk_view jwk, lk_verifier *out,
 
     if (read_numbers(jwk, LK_RSA_PUBLIC_COUNT, &numbers, note) != LK_OK)
         return LK_REFUSED;
-    return lk_rsa_public(env, &numbers, &out->key.pair, note);
+    return lk_rsa_public(env, (lk_rsa_kind)out->algorithm->variant, &numbers, &out->key.pair, note);
 }
 
 static lk_status read_signer(const lk_env *env, lk_view jwk, lk_signer *out, lk_note *note)
@@ -43,16 +44,17 @@ static lk_status read_signer(const lk_env *env, lk_view jwk, lk_signer *out, lk_
     lk_status status = read_numbers(jwk, LK_RSA_COUNT, &numbers, note);
 
     if (status == LK_OK)
-        status = lk_rsa_private(env, &numbers, &out->key.pair, note);
+        status = lk_rsa_private(env, (lk_rsa_kind)out->algorithm->variant, &numbers, &out->key.pair, note);
     lk_wipe(&numbers, sizeof(numbers));
     return status;
 }
 
-static lk_status generate(const lk_env *env, lk_buf *out)
+static lk_status generate(const lk__algorithm *algorithm, const lk_env *env, lk_buf *out)
 {
     lk_rsa_numbers numbers;
     lk_status status = lk_rsa_generate(BITS, &numbers);
 
+    (void)algorithm;
     (void)env; /* OpenSSL draws from its own generator */
     if (status == LK_OK) {
         lk__jwk_add_text(out, "kty", "RSA");
@@ -66,18 +68,18 @@ static lk_status generate(const lk_env *env, lk_buf *out)
     return status;
 }
 
-const lk__algorithm lk__rs256 = {
-    .alg = LK_ALG_RS256,
-    .name = "RS256",
-    .kty = "RSA",
-    .kid_prefix = "rs256-",
-    .public_members = public_members,
-    .private_members = names + LK_RSA_PUBLIC_COUNT,
-    .read_verifier = read_verifier,
-    .read_signer = read_signer,
-    .clear_verifier = lk__pair_clear_verifier,
-    .clear_signer = lk__pair_clear_signer,
-    .verify = lk__pair_verify,
-    .sign = lk__pair_sign,
-    .generate = generate,
-};
+#define ROW(word, prefix, which)                                                                             \
+    {                                                                                                        \
+        .alg = LK_ALG_##word, .name = #word, .jose = #word, .kty = "RSA", .kid_prefix = prefix,              \
+        .variant = which, .public_members = public_members, .private_members = names + LK_RSA_PUBLIC_COUNT,  \
+        .read_verifier = read_verifier, .read_signer = read_signer,                                          \
+        .clear_verifier = lk__pair_clear_verifier, .clear_signer = lk__pair_clear_signer,                    \
+        .verify = lk__pair_verify, .sign = lk__pair_sign, .generate = generate,                              \
+    }
+
+const lk__algorithm lk__rs256 = ROW(RS256, "rs256-", LK_RSA_RS256);
+const lk__algorithm lk__rs384 = ROW(RS384, "rs384-", LK_RSA_RS384);
+const lk__algorithm lk__rs512 = ROW(RS512, "rs512-", LK_RSA_RS512);
+const lk__algorithm lk__ps256 = ROW(PS256, "ps256-", LK_RSA_PS256);
+const lk__algorithm lk__ps384 = ROW(PS384, "ps384-", LK_RSA_PS384);
+const lk__algorithm lk__ps512 = ROW(PS512, "ps512-", LK_RSA_PS512);
