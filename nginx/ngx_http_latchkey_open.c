@@ -54,8 +54,10 @@ ngx_http_latchkey_open_keys(ngx_conf_t *cf,
     dry = ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER;
     note.text[0] = '\0';
 
-    status = lk_keyring_open(lk_env_system(), lmcf->settings.keys, !dry,
-                             &lmcf->ring, &note);
+    status = lk_keyring_open_for(lk_env_system(), lmcf->settings.keys, !dry,
+                                 LK_ALGS_FIRST
+                                 | LK_ALG_BIT(lmcf->settings.jwt_alg),
+                                 &lmcf->ring, &note);
 
     if (status == LK_MISS && dry) {
         ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0,

@@ -88,18 +88,24 @@ typedef enum lk_purpose {
     LK_PURPOSE_NODE,           /* names of servers in the cookie of latchkey_sticky */
     LK_PURPOSE_API_KEY,        /* the secret of an API key, from its public part */
     LK_PURPOSE_CLIENT,         /* keyed hash of the secrets of OAuth clients */
+    LK_PURPOSE_DEVICE,         /* what devices hold, their challenges and the ids of their sessions */
     LK_PURPOSE_COUNT
 } lk_purpose;
 
 /* Open the key directory DIR. With CREATE, a directory that does not exist or holds no key is filled: a root
- * secret and one key for each algorithm; every file is written, synced and renamed into place before it is
- * used, so a crash leaves either a whole key or none, and two processes starting at once agree on one set.
- * Gives LK_OK; LK_MISS when there is no key and CREATE is false; LK_REFUSED when a file is readable by
- * others, is no key, is too weak (HMAC under 256 bits, RSA under 2048, point off the curve) or a kid is there
- * twice - the note names the file and the cure; LK_FULL above 64 keys; LK_FAULT when it cannot be read. *out
- * belongs to the caller: lk_keyring_free. ENV must outlive it. */
+ * secret and one key for each algorithm of LK_ALGS_FIRST; every file is written, synced and renamed into
+ * place before it is used, so a crash leaves either a whole key or none, and two processes starting at once
+ * agree on one set. Gives LK_OK; LK_MISS when there is no key and CREATE is false; LK_REFUSED when a file is
+ * readable by others, is no key, is too weak (HMAC under 256 bits, RSA under 2048, point off the curve) or a
+ * kid is there twice - the note names the file and the cure; LK_FULL above 64 keys; LK_FAULT when it cannot
+ * be read. *out belongs to the caller: lk_keyring_free. ENV must outlive it. */
 LK_CHECKED lk_status lk_keyring_open(const lk_env *env, const char *dir, bool create, lk_keyring **out,
                                      lk_note *note);
+
+/* The same, with CREATE making keys for ALGS instead of LK_ALGS_FIRST: those and what the configuration signs
+ * with. Also in a directory that has keys already. */
+LK_CHECKED lk_status lk_keyring_open_for(const lk_env *env, const char *dir, bool create, lk_alg_set algs,
+                                         lk_keyring **out, lk_note *note);
 
 /* A keyring for checking only, from a JWK or JWK Set text (for `latchkey jws verify --jwk`). HMAC keys are
  * allowed in a file the user names, but a set that mixes secret and public keys is refused, as is a private

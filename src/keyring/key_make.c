@@ -83,7 +83,7 @@ static lk_status write_key(const lk__key_dir *dir, const lk__algorithm *algorith
     return status;
 }
 
-lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_note *note)
+lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_alg_set algs, lk_note *note)
 {
     lk_status status = LK_OK;
     char kid[LK_KID_MAX + 1];
@@ -95,7 +95,7 @@ lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_note 
     if (!ring->has_root)
         status = write_root(dir, note);
     for (lk_alg a = 0; a < LK_ALG_COUNT && status == LK_OK; a++) {
-        if ((LK_ALGS_FIRST & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
+        if ((algs & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
             status = write_key(dir, lk__algorithm_of(a), true, lk_now_s(dir->env), kid, note);
     }
     return status;

@@ -50,11 +50,12 @@ LK_CHECKED lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk
  * LK_FAULT. The caller holds a lock. */
 LK_CHECKED lk_status lk__ring_load(lk_keyring *ring, const lk__key_dir *dir, lk_note *note);
 
-/* Is there a root, and a key of every algorithm that a new directory gets one of? */
-bool lk__ring_is_complete(const lk_keyring *ring);
+/* Is there a root, and an active key of every algorithm in ALGS? */
+bool lk__ring_is_complete(const lk_keyring *ring, lk_alg_set algs);
 
-/* Make what RING, which has just been read from DIR, lacks. The caller holds the writing lock. LK_OK;
- * LK_REFUSED when there are keys but no root; LK_FAULT. */
-LK_CHECKED lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_note *note);
+/* Make what RING, which has just been read from DIR, lacks of a root and of keys for ALGS. The caller holds
+ * the writing lock. LK_OK; LK_REFUSED when there are keys but no root; LK_FAULT. */
+LK_CHECKED lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_alg_set algs,
+                                   lk_note *note);
 
 #endif

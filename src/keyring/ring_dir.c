@@ -22,6 +22,7 @@ static const char *const labels[LK_PURPOSE_COUNT] = {
     [LK_PURPOSE_NODE] = "latchkey node 1",
     [LK_PURPOSE_API_KEY] = "latchkey api key 1",
     [LK_PURPOSE_CLIENT] = "latchkey client secret 1",
+    [LK_PURPOSE_DEVICE] = "latchkey device 1",
 };
 
 lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)
@@ -150,10 +151,10 @@ lk_status lk__ring_load(lk_keyring *ring, const lk__key_dir *dir, lk_note *note)
     return status;
 }
 
-bool lk__ring_is_complete(const lk_keyring *ring)
+bool lk__ring_is_complete(const lk_keyring *ring, lk_alg_set algs)
 {
     for (lk_alg a = 0; a < LK_ALG_COUNT; a++) {
-        if ((LK_ALGS_FIRST & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
+        if ((algs & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
             return false;
     }
     return ring->has_root;
@@ -183,16 +184,16 @@ static lk_status read_ring(lk__key_dir *dir, bool for_writing, lk_keyring **out,
 
 /* Somebody may have filled the directory since we looked: read again under the writing lock, make what lacks,
  * and read what is on disk, so that every process uses the same bytes. */
-static lk_status fill_ring(lk__key_dir *dir, lk_keyring **out, lk_note *note)
+static lk_status fill_ring(lk__key_dir *dir, lk_alg_set algs, lk_keyring **out, lk_note *note)
 {
     lk_status status;
 
     lk__key_dir_unlock(dir);
     status = read_ring(dir, true, out, note);
-    if (status != LK_OK || lk__ring_is_complete(*out))
+    if (status != LK_OK || lk__ring_is_complete(*out, algs))
         return status;
     lk__key_dir_sweep(dir);
-    status = lk__ring_fill(*out, dir, note);
+    status = lk__ring_fill(*out, dir, algs, note);
     lk_keyring_free(*out);
     *out = NULL;
     if (status != LK_OK)
@@ -219,6 +220,12 @@ static lk_status check_found(const lk_keyring *ring, const char *path, lk_note *
 
 lk_status lk_keyring_open(const lk_env *env, const char *path, bool create, lk_keyring **out, lk_note *note)
 {
+    return lk_keyring_open_for(env, path, create, LK_ALGS_FIRST, out, note);
+}
+
+lk_status lk_keyring_open_for(const lk_env *env, const char *path, bool create, lk_alg_set algs,
+                              lk_keyring **out, lk_note *note)
+{
     lk_keyring *ring = NULL;
     lk__key_dir dir;
     lk_status status;
@@ -228,10 +235,10 @@ lk_status lk_keyring_open(const lk_env *env, const char *path, bool create, lk_k
     if (status != LK_OK)
         return status;
     status = read_ring(&dir, false, &ring, note);
-    if (status == LK_OK && create && !lk__ring_is_complete(ring)) {
+    if (status == LK_OK && create && !lk__ring_is_complete(ring, algs)) {
         lk_keyring_free(ring);
         ring = NULL;
-        status = fill_ring(&dir, &ring, note);
+        status = fill_ring(&dir, algs, &ring, note);
     }
     if (status == LK_OK)
         status = check_found(ring, path, note);
