@@ -89,6 +89,7 @@ typedef enum lk_purpose {
     LK_PURPOSE_API_KEY,        /* the secret of an API key, from its public part */
     LK_PURPOSE_CLIENT,         /* keyed hash of the secrets of OAuth clients */
     LK_PURPOSE_DEVICE,         /* what devices hold, their challenges and the ids of their sessions */
+    LK_PURPOSE_PROOF,          /* nonces of DPoP proofs; names of signed requests in stores */
     LK_PURPOSE_COUNT
 } lk_purpose;
 
