@@ -60,6 +60,7 @@ lk_status lk_accounts_open(const lk_env *env, const lk_settings *settings, const
     a->env = env;
     a->settings = settings;
     a->mac = lk_keyring_mac(ring, LK_PURPOSE_THROTTLE);
+    a->client_mac = lk_keyring_mac(ring, LK_PURPOSE_CLIENT);
     a->cost = (lk_password_cost){settings->password_memory_kib, settings->password_passes};
     a->dictionary = LK_DICTIONARY;
     for (size_t i = 0; i < LK_STRIPES; i++)

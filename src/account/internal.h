@@ -19,7 +19,8 @@
 struct lk_accounts {
     const lk_env *env;
     const lk_settings *settings;
-    const struct lk_mac *mac; /* LK_PURPOSE_THROTTLE */
+    const struct lk_mac *mac;        /* LK_PURPOSE_THROTTLE */
+    const struct lk_mac *client_mac; /* LK_PURPOSE_CLIENT */
     lk_sql *sql;
     const struct lk__account_text *text; /* of its dialect */
     lk_password_cost cost;
@@ -33,7 +34,7 @@ struct lk_accounts {
 /* ---- schema.c ---- */
 
 /* The newest schema this program knows. */
-#define LK_SCHEMA_VERSION 3
+#define LK_SCHEMA_VERSION 5
 /* Make the tables; with UPGRADE, or on SQLite, bring older ones to LK_SCHEMA_VERSION. LK_OK; LK_STALE when
  * they are newer, or older without UPGRADE; LK_FULL; LK_FAULT. */
 LK_CHECKED lk_status lk__schema_make(lk_sql *sql, bool upgrade, lk_note *note);
@@ -108,6 +109,8 @@ LK_CHECKED lk_status lk__dictionary_check(const char *dictionary, lk_view passwo
 
 #define LK_USER_COLUMNS "id, name, realm, roles, state, created_s, changed_s, login_s"
 #define LK_USER_COLUMNS_N 8
+/* The text of COLUMN with a NUL behind it. LK_OK; LK_FAULT when it does not fit. */
+LK_CHECKED lk_status lk__column_text(lk_sql_query *q, int column, char *out, size_t cap);
 /* The present row, which begins with LK_USER_COLUMNS. LK_OK; LK_FAULT when a value does not fit. */
 LK_CHECKED lk_status lk__user_read(lk_sql_query *q, lk_user *out);
 
@@ -129,6 +132,15 @@ LK_CHECKED lk_status lk__throttle_name(const lk_accounts *a, lk_view realm, lk_v
  * the seconds until it is not (nothing is counted then); LK_FAULT. */
 LK_CHECKED lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attempt *attempt,
                                         int64_t *retry_after_s);
+/* Name the counters of an OAuth client. It has no account-wide one: nobody who sends wrong secrets from
+ * elsewhere keeps a client out. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk__throttle_client(const lk_accounts *a, lk_view realm, lk_view name, lk_view address,
+                                         lk__attempt *out);
+/* Would a client's attempt meet a bound? Writes nothing. LK_OK; LK_FULL with the seconds; LK_FAULT. */
+LK_CHECKED lk_status lk__throttle_look(const lk_accounts *a, lk_sql_link *link, const lk__attempt *attempt,
+                                       int64_t *retry_after_s);
+/* In LINK's transaction: a client's attempt was a failure. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk__throttle_count(const lk_accounts *a, lk_sql_link *link, lk__attempt *attempt);
 /* In LINK's transaction: it was no failure. */
 LK_CHECKED lk_status lk__throttle_give_back(lk_sql_link *link, const lk__attempt *attempt);
 /* In LINK's transaction: it was a success. The pair starts from nothing and the address becomes known. */

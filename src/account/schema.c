@@ -26,11 +26,23 @@ static const char postgres_accounts[] =
 static const char mariadb_accounts[] =
 #include "mariadb-3-accounts.sql.inc"
 ;
+static const char sqlite_third_parties[] =
+#include "sqlite-5-third-parties.sql.inc"
+;
+static const char postgres_third_parties[] =
+#include "postgres-5-third-parties.sql.inc"
+;
+static const char mariadb_third_parties[] =
+#include "mariadb-5-third-parties.sql.inc"
+;
 /* clang-format on */
 
-static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {sqlite_users, sqlite_throttle, sqlite_names};
-static const char *const postgres_steps[LK_SCHEMA_VERSION] = {NULL, NULL, postgres_accounts};
-static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {NULL, NULL, mariadb_accounts};
+static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {sqlite_users, sqlite_throttle, sqlite_names, NULL,
+                                                            sqlite_third_parties};
+static const char *const postgres_steps[LK_SCHEMA_VERSION] = {NULL, NULL, postgres_accounts, NULL,
+                                                              postgres_third_parties};
+static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {NULL, NULL, mariadb_accounts, NULL,
+                                                             mariadb_third_parties};
 
 static const char *const *steps_of(lk_sql_dialect dialect)
 {

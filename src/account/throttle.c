@@ -80,6 +80,18 @@ lk_status lk__throttle_name(const lk_accounts *a, lk_view realm, lk_view folded,
     return status;
 }
 
+/* No login name has a NUL, so no user shares a counter with a client. */
+lk_status lk__throttle_client(const lk_accounts *a, lk_view realm, lk_view name, lk_view address,
+                              lk__attempt *out)
+{
+    char memory[96];
+    lk_buf named = lk_buf_over(memory, sizeof(memory));
+
+    lk_buf_add(&named, lk_view_make("client", 7));
+    lk_buf_add(&named, lk_view_part(name, 0, sizeof(memory) - 7));
+    return lk__throttle_name(a, realm, lk_buf_view(&named), address, out);
+}
+
 static lk_sql_value key_of_counter(const lk__attempt *attempt, int which)
 {
     return lk_sql_of_bytes(lk_view_make(attempt->keys[which], LK_MAC_LEN));
@@ -246,6 +258,56 @@ lk_status lk__throttle_enter(const lk_accounts *a, lk_sql_link *link, lk__attemp
         status = sweep(a, link, now_s);
     return status == LK_OK ? LK_OK
                            : LK_FAULT; /* a full disk too: what cannot be counted is not let through */
+}
+
+static lk_status look_at(const lk_accounts *a, lk_sql_link *link, const lk__attempt *attempt, int which,
+                         int64_t *retry_after_s)
+{
+    lk_sql_query *q = NULL;
+    int64_t now_s = lk_now_s(a->env);
+    counter c = counter_of(a->settings, which, false);
+    lk_status status = lk_sql_ask(link, "SELECT failures, ends_s FROM latchkey_throttle WHERE \"key\" = ?",
+                                  LK_SQL_VALUES(key_of_counter(attempt, which)), &q);
+
+    if (status != LK_OK)
+        return LK_FAULT;
+    status = lk_sql_step(q);
+    if (status == LK_OK && (uint64_t)lk_sql_i64(q, 0) >= c.bound) {
+        int64_t left_s = lk_sql_i64(q, 1) - now_s;
+
+        left_s = left_s < c.window_s ? left_s : c.window_s;
+        *retry_after_s = left_s > *retry_after_s ? left_s : *retry_after_s;
+    }
+    lk_sql_reset(q);
+    return status == LK_OK || status == LK_MISS ? LK_OK : LK_FAULT;
+}
+
+lk_status lk__throttle_look(const lk_accounts *a, lk_sql_link *link, const lk__attempt *attempt,
+                            int64_t *retry_after_s)
+{
+    lk_status status = look_at(a, link, attempt, LK_THROTTLE_PAIR, retry_after_s);
+
+    if (status == LK_OK)
+        status = look_at(a, link, attempt, LK_THROTTLE_ADDRESS, retry_after_s);
+    return status == LK_OK && *retry_after_s > 0 ? LK_FULL : status;
+}
+
+lk_status lk__throttle_count(const lk_accounts *a, lk_sql_link *link, lk__attempt *attempt)
+{
+    int64_t now_s = lk_now_s(a->env), failures;
+    lk_status status = LK_OK;
+
+    for (int i = LK_THROTTLE_PAIR; status == LK_OK && i <= LK_THROTTLE_ADDRESS; i++) {
+        counter c = counter_of(a->settings, i, false);
+
+        status = counter_read(a, link, key_of_counter(attempt, i), now_s, c.window_s, &failures,
+                              &attempt->ends_s[i]);
+        if (status == LK_OK)
+            status = counter_write(link, key_of_counter(attempt, i), failures + 1, attempt->ends_s[i]);
+    }
+    if (status == LK_OK)
+        status = sweep(a, link, now_s);
+    return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
 /* The end of the window names it: what began since is another window, and nothing is taken from that. */

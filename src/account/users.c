@@ -2,7 +2,7 @@
  *
  * users.c - the users of a realm: made, found, listed, changed, removed.
  */
-#include "account/internal.h"
+#include "account/third_party.h"
 #include <latchkey/base64url.h>
 #include <latchkey/secret.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #define ID_BYTES 12
 #define PAGE 32
 
-static lk_status copy_text(lk_sql_query *q, int column, char *out, size_t cap)
+lk_status lk__column_text(lk_sql_query *q, int column, char *out, size_t cap)
 {
     lk_buf b = lk_buf_over(out, cap);
 
@@ -21,10 +21,10 @@ static lk_status copy_text(lk_sql_query *q, int column, char *out, size_t cap)
 lk_status lk__user_read(lk_sql_query *q, lk_user *out)
 {
     memset(out, 0, sizeof(*out));
-    if (copy_text(q, 0, out->id, sizeof(out->id)) != LK_OK ||
-        copy_text(q, 1, out->name, sizeof(out->name)) != LK_OK ||
-        copy_text(q, 2, out->realm, sizeof(out->realm)) != LK_OK ||
-        copy_text(q, 3, out->roles, sizeof(out->roles)) != LK_OK)
+    if (lk__column_text(q, 0, out->id, sizeof(out->id)) != LK_OK ||
+        lk__column_text(q, 1, out->name, sizeof(out->name)) != LK_OK ||
+        lk__column_text(q, 2, out->realm, sizeof(out->realm)) != LK_OK ||
+        lk__column_text(q, 3, out->roles, sizeof(out->roles)) != LK_OK)
         return LK_FAULT;
     /* What is not plainly enabled is disabled. */
     out->state = lk_sql_i64(q, 4) == LK_USER_ENABLED ? LK_USER_ENABLED : LK_USER_DISABLED;
@@ -373,8 +373,15 @@ lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_view password,
     return status;
 }
 
+/* Whoever is put out takes his API keys along: they would outlive every cut-off. */
 lk_status lk_accounts_set_state(lk_accounts *a, lk_view id, lk_user_state state)
 {
+    if (state == LK_USER_DISABLED) {
+        lk_status status = lk_accounts_api_key_remove(a, id, (lk_view){0});
+
+        if (status != LK_OK && status != LK_MISS)
+            return status;
+    }
     return change(a, id, "UPDATE latchkey_user SET state = ?, changed_s = ? WHERE id = ?",
                   LK_SQL_VALUES(lk_sql_of_i64(state), lk_sql_of_i64(lk_now_s(a->env)), lk_sql_of_text(id)),
                   NULL);
@@ -396,5 +403,9 @@ lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_no
 
 lk_status lk_accounts_remove(lk_accounts *a, lk_view id)
 {
+    lk_status status = lk_accounts_api_key_remove(a, id, (lk_view){0});
+
+    if (status != LK_OK && status != LK_MISS)
+        return status;
     return change(a, id, "DELETE FROM latchkey_user WHERE id = ?", LK_SQL_VALUES(lk_sql_of_text(id)), NULL);
 }
