@@ -6,6 +6,7 @@
 #ifndef LATCHKEY_ACCOUNT_H
 #define LATCHKEY_ACCOUNT_H
 
+#include <latchkey/device.h>
 #include <latchkey/env.h>
 #include <latchkey/session.h>
 #include <latchkey/settings.h>
@@ -79,6 +80,35 @@ LK_CHECKED lk_status lk_accounts_set_password(lk_accounts *a, lk_view id, lk_vie
 LK_CHECKED lk_status lk_accounts_set_state(lk_accounts *a, lk_view id, lk_user_state state);
 LK_CHECKED lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_note *note);
 LK_CHECKED lk_status lk_accounts_remove(lk_accounts *a, lk_view id);
+
+/* ---- devices: docs/devices.md
+ * ------------------------------------------------------------------- */
+
+/* Register D; its times are filled in by the settings, from now on. What is over of the user's goes, and of
+ * the others the ones used longest ago, until there are LK_DEVICES_MAX with it. Durable. LK_OK; LK_REFUSED
+ * with the rule (label, class); LK_MISS when there is no such user; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_add(lk_accounts *a, lk_device *d, lk_note *note);
+/* LK_OK; LK_MISS (also for what can be no id); LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_get(lk_accounts *a, lk_view id, lk_device *out);
+/* Those of USER that are not over, last used first: at most LK_DEVICES_MAX. OUT has room for them. LK_OK;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_list(lk_accounts *a, lk_view user, lk_device *out, size_t *n);
+/* LK_OK; LK_MISS; LK_REFUSED with the rule; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_rename(lk_accounts *a, lk_view user, lk_view id, lk_view label,
+                                               lk_note *note);
+/* Forget it: durable when it answers LK_OK. OUT (may be NULL) receives what it was, with the last session it
+ * was given, however late. LK_OK; LK_MISS; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_remove(lk_accounts *a, lk_view user, lk_view id, lk_device *out);
+/* Its owner logged in on it again, or vouched for it: hash, key, class, issued_ms, auth_s and session are
+ * those of D, its lives begin anew. LK_OK; LK_MISS; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_renew(lk_accounts *a, lk_device *d);
+/* It goes on from session D->session to NEXT, and its time without use starts again. In one step with the
+ * look whether it is still so: of two who try, one succeeds. LK_OK (D is as it is now); LK_MISS when it was
+ * forgotten, renewed or moved on meanwhile; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_move(lk_accounts *a, lk_device *d, lk_view next);
+/* It signed the challenge made at MADE_MS. LK_OK; LK_MISS when it has signed that or a later one before, or is
+ * gone; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_proved(lk_accounts *a, lk_view id, int64_t made_ms);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 #ifndef LATCHKEY_CREDENTIAL_H
 #define LATCHKEY_CREDENTIAL_H
 
+#include <latchkey/device.h>
 #include <latchkey/keyring.h>
 #include <latchkey/reason.h>
 #include <latchkey/session.h>
@@ -171,6 +172,45 @@ LK_CHECKED lk_status lk_jws_check(const lk_keyring *ring, lk_view text, lk_buf *
  * on LK_OK and LK_STALE, else all zero; its views point into SCRATCH, its kid into RING. */
 LK_CHECKED lk_status lk_jwt_check(const lk_keyring *ring, lk_view text, const lk_expect *expect,
                                   lk_buf *scratch, lk_claims *out, lk_reason *why, lk_note *note);
+
+/* --- device: d1.<device id>.<secret>
+ * ------------------------------------------------------------------- */
+
+/* A fresh device id, and in TEXT (NULL: for a device with a key of its own) the text the device is handed;
+ * wipe that once sent. HASH is what is kept of it. LK_OK; LK_FAULT. */
+LK_CHECKED lk_status lk_device_make(const lk_env *env, const lk_keyring *ring, char id[LK_DEVICE_ID_LEN + 1],
+                                    char text[LK_DEVICE_TEXT_LEN + 1], uint8_t hash[LK_DEVICE_HASH_LEN]);
+/* A fresh secret for the device ID. Same answers. */
+LK_CHECKED lk_status lk_device_make_again(const lk_env *env, const lk_keyring *ring, lk_view id,
+                                          char text[LK_DEVICE_TEXT_LEN + 1],
+                                          uint8_t hash[LK_DEVICE_HASH_LEN]);
+/* Take TEXT apart: ID views into it; HASH is what has to be kept for it to be good (compare with
+ * lk_secret_equal). LK_OK; LK_REFUSED when it is no such text; LK_FAULT. No allocation. */
+LK_CHECKED lk_status lk_device_read(const lk_keyring *ring, lk_view text, lk_view *id,
+                                    uint8_t hash[LK_DEVICE_HASH_LEN]);
+
+/* A device may have a key pair instead of a secret: then it signs a challenge. Is JWK (RFC 7517) a public key
+ * of P-256 (ES256) or Ed25519 (EdDSA), and nothing secret? OUT gets it in the one spelling we keep. LK_OK;
+ * LK_REFUSED with the rule; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_device_key_read(const lk_env *env, lk_view jwk, lk_buf *out, lk_note *note);
+
+/* "c1.<time in ms>.<random>.<mac>": good for LK_CHALLENGE_LIFE_S, for this device. What is signed is
+ * "latchkey device session\n" and the challenge. */
+#define LK_CHALLENGE_MAX 96
+#define LK_CHALLENGE_LIFE_S 120
+LK_CHECKED lk_status lk_challenge_make(const lk_env *env, const lk_keyring *ring, lk_view device, lk_buf *out);
+/* *MADE_MS is when it was made: a device proves itself with each challenge once, and with none older than the
+ * last one. LK_OK; LK_REFUSED; LK_STALE when its time is over; LK_FAULT. */
+LK_CHECKED lk_status lk_challenge_check(const lk_env *env, const lk_keyring *ring, lk_view device,
+                                        lk_view challenge, int64_t *made_ms);
+/* Is SIGNATURE (base64url) that of JWK over CHALLENGE? LK_OK; LK_REFUSED; LK_FAULT. */
+LK_CHECKED lk_status lk_challenge_signed(const lk_env *env, lk_view jwk, lk_view challenge, lk_view signature);
+
+/* The id of the session that the device D is given after FROM (a public id, or nothing), when it holds TEXT (or
+ * nothing, with a key of its own). Nobody else can tell: it is a keyed hash of all of these. Wipe it. LK_OK;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_device_session_id(const lk_keyring *ring, const lk_device *d, lk_view text,
+                                          lk_view from, char id[LK_SESSION_ID_LEN + 1], lk_session_key *key);
 
 #ifdef __cplusplus
 }

@@ -50,6 +50,8 @@ typedef struct lk__account_text {
     const char *know; /* account, address, until */
     const char *old_counters;  /* now, limit: keys of counters whose time is over, locked */
     const char *old_addresses; /* now, limit: account, address, locked */
+    const char *old_devices;   /* now, limit: ids of devices whose time is over, locked */
+    const char *hold_user;     /* id: the row of that user, locked */
 } lk__account_text;
 
 const lk__account_text *lk__account_text_of(lk_sql_dialect dialect);

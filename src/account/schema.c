@@ -20,11 +20,20 @@ static const char sqlite_throttle[] =
 static const char sqlite_names[] =
 #include "sqlite-3-names.sql.inc"
 ;
+static const char sqlite_devices[] =
+#include "sqlite-4-devices.sql.inc"
+;
 static const char postgres_accounts[] =
 #include "postgres-3-accounts.sql.inc"
 ;
+static const char postgres_devices[] =
+#include "postgres-4-devices.sql.inc"
+;
 static const char mariadb_accounts[] =
 #include "mariadb-3-accounts.sql.inc"
+;
+static const char mariadb_devices[] =
+#include "mariadb-4-devices.sql.inc"
 ;
 static const char sqlite_third_parties[] =
 #include "sqlite-5-third-parties.sql.inc"
@@ -37,11 +46,11 @@ static const char mariadb_third_parties[] =
 ;
 /* clang-format on */
 
-static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {sqlite_users, sqlite_throttle, sqlite_names, NULL,
-                                                            sqlite_third_parties};
-static const char *const postgres_steps[LK_SCHEMA_VERSION] = {NULL, NULL, postgres_accounts, NULL,
+static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {sqlite_users, sqlite_throttle, sqlite_names,
+                                                            sqlite_devices, sqlite_third_parties};
+static const char *const postgres_steps[LK_SCHEMA_VERSION] = {NULL, NULL, postgres_accounts, postgres_devices,
                                                               postgres_third_parties};
-static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {NULL, NULL, mariadb_accounts, NULL,
+static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {NULL, NULL, mariadb_accounts, mariadb_devices,
                                                              mariadb_third_parties};
 
 static const char *const *steps_of(lk_sql_dialect dialect)

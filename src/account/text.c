@@ -14,6 +14,9 @@
 #define OLD_ADDRESSES                                                                                        \
     "SELECT account, address FROM latchkey_known_address WHERE until_s <= ? ORDER BY until_s LIMIT ?"
 
+#define OLD_DEVICES "SELECT id FROM latchkey_device WHERE ends_s <= ? ORDER BY ends_s LIMIT ?"
+#define HOLD_USER "SELECT id FROM latchkey_user WHERE id = ?"
+
 #define HOLD_FREE " FOR UPDATE SKIP LOCKED"
 
 /* That a row is there is met by writing what it has: then it is locked, and given. */
@@ -25,6 +28,8 @@ static const lk__account_text sqlite = {
     .know = KNOW KNOWN_THERE,
     .old_counters = OLD_COUNTERS,
     .old_addresses = OLD_ADDRESSES,
+    .old_devices = OLD_DEVICES,
+    .hold_user = HOLD_USER,
 };
 
 static const lk__account_text postgres = {
@@ -32,6 +37,8 @@ static const lk__account_text postgres = {
     .know = KNOW KNOWN_THERE,
     .old_counters = OLD_COUNTERS HOLD_FREE,
     .old_addresses = OLD_ADDRESSES HOLD_FREE,
+    .old_devices = OLD_DEVICES HOLD_FREE,
+    .hold_user = HOLD_USER " FOR UPDATE",
 };
 
 static const lk__account_text mariadb = {
@@ -39,6 +46,8 @@ static const lk__account_text mariadb = {
     .know = KNOW " ON DUPLICATE KEY UPDATE until_s = VALUES(until_s)",
     .old_counters = OLD_COUNTERS HOLD_FREE,
     .old_addresses = OLD_ADDRESSES HOLD_FREE,
+    .old_devices = OLD_DEVICES HOLD_FREE,
+    .hold_user = HOLD_USER " FOR UPDATE",
 };
 
 const lk__account_text *lk__account_text_of(lk_sql_dialect dialect)

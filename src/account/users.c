@@ -401,11 +401,22 @@ lk_status lk_accounts_set_roles(lk_accounts *a, lk_view id, lk_view roles, lk_no
                   note);
 }
 
+static lk_status remove_work(lk_sql_link *link, void *argument)
+{
+    const lk_view *id = argument;
+    lk_sql_value user = lk_sql_of_text(*id);
+    uint64_t changed = 0;
+
+    if (lk_sql_do(link, "DELETE FROM latchkey_user WHERE id = ?", LK_SQL_VALUES(user), &changed) != LK_OK ||
+        lk_sql_do(link, "DELETE FROM latchkey_api_key WHERE user_id = ?", LK_SQL_VALUES(user), NULL) != LK_OK ||
+        lk_sql_do(link, "DELETE FROM latchkey_device WHERE user_id = ?", LK_SQL_VALUES(user), NULL) != LK_OK)
+        return LK_FAULT;
+    return changed > 0 ? LK_OK : LK_MISS;
+}
+
 lk_status lk_accounts_remove(lk_accounts *a, lk_view id)
 {
-    lk_status status = lk_accounts_api_key_remove(a, id, (lk_view){0});
-
-    if (status != LK_OK && status != LK_MISS)
-        return status;
-    return change(a, id, "DELETE FROM latchkey_user WHERE id = ?", LK_SQL_VALUES(lk_sql_of_text(id)), NULL);
+    if (!lk__is_id(id))
+        return LK_MISS;
+    return lk__account_write(a, LK_SQL_DURABLE, remove_work, &id, NULL);
 }

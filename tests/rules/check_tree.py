@@ -43,7 +43,7 @@ ALSO = {('shm', 'crypto')}
 HEADER_LAYER = {
     'status': 'base', 'bytes': 'base', 'base64url': 'base', 'secret': 'base', 'env': 'base', 'json': 'base',
     'reason': 'base',
-    'session': 'words', 'cutoff': 'words',
+    'session': 'words', 'cutoff': 'words', 'device': 'words',
     'memory': 'shm',
     'keyring': 'keyring',
     'settings': 'settings',

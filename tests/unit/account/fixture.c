@@ -32,6 +32,7 @@ static void make_tables(void)
     lk_note note = {""};
 
     fixture_sql("DROP TABLE IF EXISTS latchkey_api_key; DROP TABLE IF EXISTS latchkey_client;"
+                "DROP TABLE IF EXISTS latchkey_device;"
                 "DROP TABLE IF EXISTS latchkey_user; DROP TABLE IF EXISTS latchkey_throttle;"
                 "DROP TABLE IF EXISTS latchkey_known_address; DROP TABLE IF EXISTS latchkey_schema");
     if (lk_accounts_setup(test_env(), server, false, &note) != LK_OK)
@@ -90,7 +91,7 @@ static void choose_url(void)
         return;
     }
     fixture_sql(
-        "DELETE FROM latchkey_api_key; DELETE FROM latchkey_client;"
+        "DELETE FROM latchkey_api_key; DELETE FROM latchkey_client; DELETE FROM latchkey_device;"
         "DELETE FROM latchkey_user; DELETE FROM latchkey_throttle; DELETE FROM latchkey_known_address");
     snprintf(fixture_settings.accounts, sizeof(fixture_settings.accounts), "%s",
              other != NULL ? other : server);

@@ -250,7 +250,7 @@ static void an_older_schema_is_brought_up_and_keeps_its_users(void **state)
                 "DROP INDEX latchkey_throttle_by_end; CREATE INDEX throttle_by_end ON throttle (ends_s);"
                 "DROP INDEX latchkey_known_address_by_end;"
                 "CREATE INDEX known_addresses_by_end ON known_addresses (until_s);"
-                "DROP TABLE latchkey_api_key; DROP TABLE latchkey_client;"
+                "DROP TABLE latchkey_device; DROP TABLE latchkey_api_key; DROP TABLE latchkey_client;"
                 "DELETE FROM latchkey_schema WHERE version >= 3");
     fixture_reopen();
     assert_int_equal(fixture_login("alice", PASSWORD, "192.0.2.1"), LK_OK);
@@ -259,7 +259,7 @@ static void an_older_schema_is_brought_up_and_keeps_its_users(void **state)
     fixture = NULL;
     /* As version 1 was, before there was throttling. */
     fixture_sql("ALTER TABLE latchkey_user RENAME TO users; DROP TABLE latchkey_throttle;"
-                "DROP TABLE latchkey_api_key; DROP TABLE latchkey_client;"
+                "DROP TABLE latchkey_device; DROP TABLE latchkey_api_key; DROP TABLE latchkey_client;"
                 "DROP TABLE latchkey_known_address; DELETE FROM latchkey_schema WHERE version > 1");
     fixture_reopen();
     assert_int_equal(fixture_login("alice", PASSWORD, "192.0.2.1"), LK_OK);
@@ -272,7 +272,8 @@ static void a_database_of_another_program_is_a_fault_and_left_alone(void **state
     lk_accounts_close(fixture);
     fixture = NULL;
     fixture_sql("DROP TABLE latchkey_user; DROP TABLE latchkey_schema; DROP TABLE latchkey_throttle;"
-                "DROP TABLE latchkey_known_address; DROP TABLE latchkey_api_key; DROP TABLE latchkey_client;"
+                "DROP TABLE latchkey_known_address; DROP TABLE latchkey_device; DROP TABLE latchkey_api_key;"
+                "DROP TABLE latchkey_client;"
                 "CREATE TABLE users (theirs TEXT)");
     assert_opens_as(LK_FAULT, fixture_path);
     assert_int_equal(fixture_number("SELECT count(*) FROM sqlite_schema"), 1);
