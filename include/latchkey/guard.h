@@ -203,6 +203,7 @@ int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */
 typedef struct lk_login {
     lk_view user, name, realm, roles, scope;
     lk_view device, agent, address;
+    lk_view device_class; /* what limits go by, cut at LK_DEVICE_CLASS_MAX; empty when none is known */
     bool remember;
     bool renews; /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
 } lk_login;
@@ -217,13 +218,15 @@ typedef struct lk_issued {
     uint32_t generation;
     uint32_t flags; /* LK_SESSION_*: a cookie of a remembered login outlives the browser */
     int64_t created_s, issued_s, ends_s, expires_s;
+    lk_reason why; /* with LK_FULL: session_limit when the user has all the sessions he may have */
 } lk_issued;
 void lk_issued_wipe(lk_issued *issued);
 
 /* Log in: a session is made (behind every kind: a token's is found by its sid, its id is never given out) and
  * replaces PRIOR, the session that was PRESENTED, if there is one: an anonymous one's fields move over,
- * one of the same user too, another user's never. Blocking. LK_OK; LK_FULL; LK_FAULT: then nothing was
- * issued. */
+ * one of the same user too, another user's never. Sessions beyond latchkey_limit end (sealed ones are in no
+ * store and count nowhere). Blocking. LK_OK; LK_FULL (no room, or the limit refuses: OUT->why); LK_FAULT: then
+ * nothing was issued. */
 LK_CHECKED lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login,
                                     const lk_presented *presented, const lk_identity *prior, lk_issued *out,
                                     lk_note *note);

@@ -35,6 +35,7 @@ extern "C" {
     X(CORS, "cors")                                                                                          \
     X(STORE_UNAVAILABLE, "store_unavailable")                                                                \
     X(THROTTLED, "throttled")                                                                                \
+    X(SESSION_LIMIT, "session_limit")                                                                        \
     X(BAD_CREDENTIALS, "bad_credentials")                                                                    \
     X(REPLAYED, "replayed")
 

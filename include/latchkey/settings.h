@@ -57,6 +57,11 @@ typedef struct lk_settings {
     int64_t idle_s, absolute_s, remember_s, anonymous_s, grace_s, fence_s;
     uint32_t per_user;
 
+    /* latchkey_limit [user=0] [class=NAME:N,...] [victim=longest_idle]; see the two functions below */
+    uint32_t limit_user;
+    char limit_classes[256];
+    lk_victim limit_victim;
+
     /* latchkey_carry NAME...: fields of an anonymous visit that move into the login; * is all */
     char carry[256];
 
@@ -123,6 +128,10 @@ const lk_setting *lk_setting_at(size_t index);
  * the cure in the note (also for a setting given twice); LK_FAULT when a file: value cannot be read. */
 LK_CHECKED lk_status lk_settings_apply(lk_settings *s, lk_view name, const lk_view *args, size_t n,
                                        lk_note *note);
+
+/* How many sessions a user may have, 0: any number; and how many of DEVICE_CLASS (empty: of none). */
+uint32_t lk_settings_user_limit(const lk_settings *s);
+uint32_t lk_settings_class_limit(const lk_settings *s, lk_view device_class);
 
 /* Rules that span settings (prefixes of cookie names, SameSite=None without Secure, absolute under idle, a
  * memory store with ...). Call once all are applied. LK_OK, or LK_REFUSED with rule and cure. */

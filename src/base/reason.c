@@ -34,6 +34,7 @@ static const char *const sentences[] = {
     [LK_REASON_CORS] = "The origin of the request is not allowed.",
     [LK_REASON_STORE_UNAVAILABLE] = "The session store cannot be reached just now; try again shortly.",
     [LK_REASON_THROTTLED] = "Too many attempts; try again later.",
+    [LK_REASON_SESSION_LIMIT] = "You are signed in as often as you may be; sign out somewhere else first.",
     [LK_REASON_BAD_CREDENTIALS] = "The user name or the password is wrong.",
     [LK_REASON_REPLAYED] = "The proof of this request was used before; make a new one for each request.",
 };

@@ -186,6 +186,23 @@ LK_CHECKED lk_status lk__sealed_change(lk_guard *g, const lk_presented *presente
                                        lk_note *note);
 
 /* ---- issue.c ---- */
+
+/* ---- limit.c ---- */
+
+/* What latchkey_limit says of S; *refused (may be NULL) tells that it refused it. */
+lk_limit lk__limit_of(const lk_guard *g, const lk_session *s, bool *refused);
+/* Sessions of a user that tokens stand for: up to so many are looked at. */
+#define LK__TOKENS_MAX 64
+typedef struct lk__tokens {
+    lk_session_key keys[LK__TOKENS_MAX];
+    size_t n;
+} lk__tokens;
+/* Before S is made: those of its user. Empty when LIMIT ends nobody. LK_OK, LK_FAULT. */
+LK_CHECKED lk_status lk__limit_look(lk_guard *g, const lk_session *s, const lk_limit *limit,
+                                    lk__tokens *tokens);
+/* After it was made: cut off the tokens of those that were ended by it. LK_OK, LK_FULL, LK_FAULT. */
+LK_CHECKED lk_status lk__limit_carry_out(lk_guard *g, const lk_session *s, const lk__tokens *tokens);
+
 void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out);
 /* CLAIMS once more, with a new life and a new name. */
 LK_CHECKED lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out);

@@ -41,6 +41,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     s->roles = login->roles;
     s->scope = login->scope;
     s->device = login->device;
+    s->device_class = cut(login->device_class, LK_DEVICE_CLASS_MAX);
     s->agent = cut(login->agent, LK_AGENT_MAX);
     s->address = cut(login->address, LK_ADDRESS_MAX);
     s->generation = 1;
@@ -204,34 +205,55 @@ static void come_after(lk_session *s, const lk_session *prior, prior_fate fate)
     if (fate == PRIOR_REPLACE) {
         s->created_s = prior->created_s;
         s->previous = prior->key;
+        if (s->device_class.len == 0)
+            s->device_class = prior->device_class;
     }
     if (fate != PRIOR_NONE)
         s->generation = prior->generation + 1;
+}
+
+/* S was made: what is left to do of its limit. If that fails nothing was issued. */
+static lk_status keep_limit(lk_guard *g, const lk_session *s, const lk_limit *limit, const lk__tokens *tokens)
+{
+    lk_status status = lk__limit_carry_out(g, s, tokens);
+    if (status != LK_OK) {
+        (void)!lk_store_destroy(g->parts.store, &s->key, LK_REASON_REVOKED, limit->fence_s);
+        return LK_FAULT;
+    }
+    if (limit->max > 0 || limit->class_max > 0)
+        lk__view_hear(g); /* whom the limit ended */
+    return LK_OK;
 }
 
 /* One of the two is sealed, so that the store cannot put one in the place of the other. What a visitor nobody
  * knew held opens nothing, and his own older session goes with the new one (`previous`); another user's ends
  * here. */
 static lk_status remember_beside(lk_guard *g, lk_kind kind, const lk_session *s, const lk_session *prior,
-                                 prior_fate fate)
+                                 prior_fate fate, bool *refused)
 {
-    lk_limit limit = {.max = g->parts.settings->per_user,
-                      .fence_s = lk_now_s(g->parts.env) + g->parts.settings->fence_s};
+    lk_limit limit = lk__limit_of(g, s, refused);
+    lk__tokens tokens;
     lk_status status = LK_OK;
     if (fate == PRIOR_END)
         status = lk_guard_end(g, prior->realm, &prior->key, LK_REASON_REPLACED);
-    if (status == LK_OK && kind != LK_KIND_SEALED)
+    if (status != LK_OK || kind == LK_KIND_SEALED)
+        return status;
+    status = lk__limit_look(g, s, &limit, &tokens);
+    if (status == LK_OK)
         status = lk_store_create(g->parts.store, s, limit, NULL);
+    if (status == LK_OK)
+        status = keep_limit(g, s, &limit, &tokens);
     return status == LK_REFUSED ? LK_FAULT : status;
 }
 
-static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate)
+static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate, bool *refused)
 {
     const lk_settings *settings = g->parts.settings;
     int64_t now_s = lk_now_s(g->parts.env), fence_s = now_s + settings->fence_s;
-    lk_limit limit = {.max = settings->per_user, .fence_s = fence_s};
-    lk_status status = LK_MISS;
-    if (fate != PRIOR_NONE) {
+    lk_limit limit = lk__limit_of(g, s, refused);
+    lk__tokens tokens;
+    lk_status status = lk__limit_look(g, s, &limit, &tokens) == LK_OK ? LK_MISS : LK_FAULT;
+    if (status == LK_MISS && fate != PRIOR_NONE) {
         int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;
         status = lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, limit);
     }
@@ -244,7 +266,7 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
     }
     if (status == LK_MISS || status == LK_STALE)
         status = lk_store_create(g->parts.store, s, limit, NULL);
-    if (status == LK_OK && limit.max > 0)
+    if (status == LK_OK && (limit.max > 0 || limit.class_max > 0))
         lk__view_hear(g); /* whom the limit ended */
     return status == LK_REFUSED ? LK_FAULT
                                 : status; /* refused: a fresh random key that exists; try again later */
@@ -314,6 +336,7 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     char id[LK_SESSION_ID_LEN + 1] = "";
     lk_session s = {0}, before = {0};
     prior_fate fate = PRIOR_NONE;
+    bool refused = false;
     memset(out, 0, sizeof(*out));
     issue_memory *memory = lk_alloc(g->parts.env, sizeof(*memory));
     lk_status status = memory != NULL ? LK_OK : LK_FAULT;
@@ -333,18 +356,21 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     if (status == LK_OK)
         status = make(g, kind, id, login, &s, out, note);
     if (status == LK_OK && (kind == LK_KIND_SEALED || (prior != NULL && prior->kind == LK_KIND_SEALED)))
-        status = remember_beside(g, kind, &s, &before, fate);
+        status = remember_beside(g, kind, &s, &before, fate, &refused);
     else if (status == LK_OK)
-        status = remember(g, &s, &before, fate);
+        status = remember(g, &s, &before, fate, &refused);
     if (status == LK_OK)
         lk__issued_fill(kind, &s, out);
     if (login->remember)
         out->flags |= LK_SESSION_REMEMBER;
 out:
     if (status != LK_OK) {
-        lk_note_set(note, status == LK_FULL ? "there is no room for another session"
-                                            : "the session could not be written to the store");
+        lk_note_set(note, refused             ? "the user has all the sessions that latchkey_limit allows"
+                          : status == LK_FULL ? "there is no room for another session"
+                                              : "the session could not be written to the store");
         lk_issued_wipe(out);
+        if (status == LK_FULL && refused)
+            out->why = LK_REASON_SESSION_LIMIT;
     }
     lk_wipe(id, sizeof(id));
     lk_free(g->parts.env, memory);

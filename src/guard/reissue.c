@@ -104,8 +104,10 @@ static lk_status bring_up_to_date(reissue *x)
 
 static lk_status put_into_store(reissue *x)
 {
-    lk_limit limit = {.max = x->g->parts.settings->per_user,
-                      .fence_s = lk_now_s(x->g->parts.env) + x->g->parts.settings->fence_s};
+    lk_limit limit = lk__limit_of(x->g, &x->s, NULL);
+    /* He is logged in already: nobody is refused what he has. */
+    if (limit.victim == LK_VICTIM_REFUSE)
+        limit = (lk_limit){0};
     lk_status status = lk_store_create(x->g->parts.store, &x->s, limit, NULL);
     /* There already, or ended: the second is what its loading says. */
     return status == LK_REFUSED ? bring_up_to_date(x) : status;

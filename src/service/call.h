@@ -159,6 +159,7 @@ typedef struct lk__issue {
     lk_carrier carrier;
     bool remember;
     lk_view device;
+    lk_view device_class;
     lk_view scope;
     bool recheck; /* refuse if the account was changed while the credential was being made */
 } lk__issue;

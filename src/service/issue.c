@@ -112,6 +112,7 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
                       .roles = lk_view_of(want->user->roles),
                       .scope = want->scope,
                       .device = want->device,
+                      .device_class = want->device_class,
                       .agent = lk__agent_kept(c),
                       .address = c->req->address,
                       .remember = want->remember,
@@ -170,6 +171,12 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
         lk_guard_count(c->s->guard, LK_COUNT_LOGINS_FAILED);
         lk__audit(c, "login_failed", LK_REASON_BAD_CREDENTIALS, 401, lk_view_of(want->user->id), NULL);
         lk__answer_reason(c, 401, LK_REASON_BAD_CREDENTIALS, (lk_view){0});
+        goto out;
+    }
+    if (status == LK_FULL && issued.why == LK_REASON_SESSION_LIMIT) {
+        lk_guard_count(c->s->guard, LK_COUNT_LOGINS_FAILED);
+        lk__audit(c, "login_failed", issued.why, 409, lk_view_of(want->user->id), NULL);
+        lk__answer_reason(c, 409, issued.why, (lk_view){0});
         goto out;
     }
     if (status != LK_OK) {

@@ -44,6 +44,7 @@ static const char *const reason_titles[LK_REASON_COUNT] = {
     [LK_REASON_CSRF] = "The request may come from another site",
     [LK_REASON_CORS] = "This origin may not read the answer",
     [LK_REASON_STORE_UNAVAILABLE] = "The login cannot be looked up now",
+    [LK_REASON_SESSION_LIMIT] = "Too many sessions",
     [LK_REASON_THROTTLED] = "Too many attempts",
     [LK_REASON_BAD_CREDENTIALS] = "Name or password is wrong",
     [LK_REASON_REPLAYED] = "The proof was used before",

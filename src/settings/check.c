@@ -101,7 +101,7 @@ static lk_status check_times(const lk_settings *s, lk_note *note)
     if (s->grace_s > s->fence_s)
         return refuse(note, "latchkey_session: grace= is longer than fence=: a replaced id would outlive the "
                             "mark of its logout");
-    return LK_OK;
+    return lk__limit_check(s, note);
 }
 
 static lk_status check_names(const lk_settings *s, lk_note *note)

@@ -16,6 +16,7 @@ typedef enum lk_value_type {
     LK_VALUE_SIZE,     /* uint64 bytes, min..max */
     LK_VALUE_SWITCH,   /* bool: on, off */
     LK_VALUE_SAMESITE,
+    LK_VALUE_VICTIM,
     LK_VALUE_ALG,
     LK_VALUE_RATE,  /* "10/15m": a uint32 at the offset and an int64 of seconds at offset2 */
     LK_VALUE_WORDS, /* any number of words, kept with blanks between them in a text */
@@ -58,6 +59,9 @@ const lk_repeat *lk__repeat_of(const lk_setting_row *row);
 /* Read TEXT as ROW says into BASE, the settings or the element that the offsets are of. LK_OK,
  * or LK_REFUSED with what was expected. */
 LK_CHECKED lk_status lk__value_set(void *base, const lk_value_row *row, lk_view text, lk_note *note);
+
+/* limit.c: the rules of latchkey_limit. */
+LK_CHECKED lk_status lk__limit_check(const lk_settings *s, lk_note *note);
 
 /* Replace `file:PATH` and `env:NAME` by what they stand for (in BUF); other words are given back as they are.
  * LK_OK; LK_REFUSED when the file is readable by everybody, the value is too long or holds a control

@@ -183,6 +183,11 @@ lk_status lk__value_set(void *base, const lk_value_row *row, lk_view text, lk_no
         return status;
     case LK_VALUE_SWITCH:
         return set_switch(field, text, note);
+    case LK_VALUE_VICTIM:
+        if (lk_victim_of(text, field) == LK_OK)
+            return LK_OK;
+        lk_note_set(note, "expected longest_idle, oldest, soonest_expiry or refuse");
+        return LK_REFUSED;
     case LK_VALUE_SAMESITE:
         return set_samesite(field, text, note);
     case LK_VALUE_ALG:

@@ -27,24 +27,6 @@ lk_status lk_public_id_read(lk_view text, lk_session_key *out)
     return LK_OK;
 }
 
-static const char *const victims[LK_VICTIM_COUNT] = {"longest_idle", "oldest", "soonest_expiry", "refuse"};
-
-const char *lk_victim_name(lk_victim victim)
-{
-    return victim < LK_VICTIM_COUNT ? victims[victim] : "";
-}
-
-lk_status lk_victim_of(lk_view name, lk_victim *out)
-{
-    for (unsigned i = 0; i < LK_VICTIM_COUNT; i++) {
-        if (lk_view_equal(name, lk_view_of(victims[i]))) {
-            *out = (lk_victim)i;
-            return LK_OK;
-        }
-    }
-    return LK_MISS;
-}
-
 /* A time plus a length of time, kept at the far end instead of wrapping round. */
 static int64_t later(int64_t at_s, int64_t by_s)
 {

@@ -732,6 +732,48 @@ static void per_user_limit_replaces_the_one_seen_longest_ago(void **state)
     }
 }
 
+static lk_status log_in_on(lk_kind kind, const char *device_class, lk_issued *out)
+{
+    lk_login login = {
+        .user = LK_VIEW("alice"), .name = LK_VIEW("alice"), .device_class = lk_view_of(device_class)};
+    test_clock_advance_ms(SECOND);
+    return lk_guard_issue(w.guard, kind, &login, NULL, NULL, out, NULL);
+}
+
+static void login_on_a_second_phone_ends_that_on_the_first_and_no_other(void **state)
+{
+    (void)state;
+    lk_issued phone, desktop, second;
+    (void)snprintf(w.settings.limit_classes, sizeof(w.settings.limit_classes), "mobile:1");
+    assert_int_equal(log_in_on(LK_KIND_JWT, "mobile", &phone), LK_OK);
+    assert_int_equal(log_in_on(LK_KIND_SESSION_ID, "desktop", &desktop), LK_OK);
+    lk_identity id = world_check(&w, LK_CARRIER_HEADER, phone.text, NULL);
+    assert_in(&id, "alice");
+    assert_int_equal(log_in_on(LK_KIND_SESSION_ID, "mobile", &second), LK_OK);
+    id = world_check(&w, LK_CARRIER_HEADER, phone.text, NULL); /* a token asks no store, and is out as well */
+    assert_out(&id, "replaced");
+    id = world_check(&w, LK_CARRIER_COOKIE, desktop.text, NULL);
+    assert_in(&id, "alice");
+    id = world_check(&w, LK_CARRIER_COOKIE, second.text, NULL);
+    assert_in(&id, "alice");
+}
+
+static void login_beyond_a_limit_that_refuses_is_told_so_and_gets_nothing(void **state)
+{
+    (void)state;
+    lk_issued first, second;
+    w.settings.limit_user = 1;
+    w.settings.limit_victim = LK_VICTIM_REFUSE;
+    assert_int_equal(log_in_on(LK_KIND_SESSION_ID, "", &first), LK_OK);
+    assert_int_equal(log_in_on(LK_KIND_SESSION_ID, "", &second), LK_FULL);
+    assert_int_equal(second.why, LK_REASON_SESSION_LIMIT);
+    assert_int_equal(second.len, 0);
+    lk_identity id = world_check(&w, LK_CARRIER_COOKIE, first.text, NULL);
+    assert_in(&id, "alice");
+    assert_int_equal(lk_guard_end_of(w.guard, &id, LK_REASON_REVOKED), LK_OK);
+    assert_int_equal(log_in_on(LK_KIND_SESSION_ID, "", &second), LK_OK);
+}
+
 static void login_that_cannot_be_remembered_issues_nothing(void **state)
 {
     (void)state;
@@ -851,6 +893,8 @@ int main(int argc, char **argv)
         TEST(every_changed_byte_of_a_token_is_refused_also_after_it_was_remembered),
         TEST(settings_of_another_audience_do_not_meet_the_remembered_token),
         TEST(per_user_limit_replaces_the_one_seen_longest_ago),
+        TEST(login_on_a_second_phone_ends_that_on_the_first_and_no_other),
+        TEST(login_beyond_a_limit_that_refuses_is_told_so_and_gets_nothing),
         TEST(login_that_cannot_be_remembered_issues_nothing),
         TEST(form_token_is_good_for_its_own_session_only),
         TEST(audit_line_is_one_line_of_json_whatever_the_client_sent),

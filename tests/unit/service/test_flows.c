@@ -208,6 +208,22 @@ static void guessing_is_throttled_with_retry_after(void **state)
     assert_non_null(strstr(shop.audit, "\"event\":\"throttled\""));
 }
 
+static void login_beyond_the_limit_says_so_and_another_logout_makes_room(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD "\"}";
+    shop.w.settings.limit_user = 1;
+    shop.w.settings.limit_victim = LK_VICTIM_REFUSE;
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    assert_int_equal(post(&alice, "/auth/login", body), 200);
+    assert_int_equal(post(&stranger, "/auth/login", body), 409);
+    assert_string_equal(member_of(&stranger, "reason"), "session_limit");
+    assert_non_null(strstr(shop.audit, "\"reason\":\"session_limit\""));
+    assert_int_equal(post(&alice, "/auth/login", body), 200); /* in the place of his own */
+    assert_int_equal(post(&alice, "/auth/logout", ""), 204);
+    assert_int_equal(post(&stranger, "/auth/login", body), 200);
+}
+
 static void registration_says_which_rule_is_broken(void **state)
 {
     (void)state;
@@ -785,6 +801,7 @@ int main(int argc, char **argv)
         T(idle_session_is_over_and_its_cookie_is_removed),
         T(unknown_user_and_wrong_password_get_the_same_answer),
         T(guessing_is_throttled_with_retry_after),
+        T(login_beyond_the_limit_says_so_and_another_logout_makes_room),
         T(registration_says_which_rule_is_broken),
         T(login_says_which_member_is_wrong),
         T(secure_cookie_is_never_handed_out_over_http),

@@ -94,6 +94,40 @@ static void words_may_be_quoted_escaped_and_commented(void **state)
     assert_string_equal(s.jwt_audience, "c;d");
 }
 
+static void limits_are_read_by_class_and_the_older_name_still_counts(void **state)
+{
+    (void)state;
+    lk_settings s;
+    lk_note note;
+    static const char *const bad[] = {"class=mobile",     "class=mobile:0", "class=mobile:10001",
+                                      "class=:1",         "class=a:1,,b:1", "class=a:1,a:2",
+                                      "class=a/b:1",      "class=a:1,",     "user=10001",
+                                      "victim=youngest",  "class=a:1x",     "class=*:1,*:2"};
+    assert_int_equal(
+        read_text("latchkey_limit user=5 class=mobile:1,desktop:2,*:3 victim=refuse;\n", &s, &note), LK_OK);
+    assert_int_equal(lk_settings_user_limit(&s), 5);
+    assert_int_equal(s.limit_victim, LK_VICTIM_REFUSE);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("mobile")), 1);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("desktop")), 2);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("mobil")), 3);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("")), 3);
+    assert_int_equal(read_text("latchkey_limit class=tablet:4;\nlatchkey_session per_user=7;\n", &s, &note),
+                     LK_OK);
+    assert_int_equal(lk_settings_user_limit(&s), 7);
+    assert_int_equal(s.limit_victim, LK_VICTIM_LONGEST_IDLE);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("mobile")), 0);
+    assert_int_equal(lk_settings_class_limit(&s, LK_VIEW("")), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[128];
+        (void)snprintf(text, sizeof(text), "latchkey_limit %s;\n", bad[i]);
+        assert_int_equal(read_text(text, &s, &note), LK_REFUSED);
+        assert_non_null(strstr(note.text, "latchkey_limit"));
+    }
+    assert_int_equal(read_text("latchkey_limit user=5;\nlatchkey_session per_user=5;\n", &s, &note),
+                     LK_REFUSED);
+    assert_non_null(strstr(note.text, "the same thing"));
+}
+
 static void values_of_a_file_arrive(void **state)
 {
     (void)state;
@@ -325,6 +359,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_the_table_shows),
         cmocka_unit_test(words_may_be_quoted_escaped_and_commented),
         cmocka_unit_test(values_of_a_file_arrive),
+        cmocka_unit_test(limits_are_read_by_class_and_the_older_name_still_counts),
         cmocka_unit_test(issuers_are_trusted_one_by_one),
         cmocka_unit_test(issuer_that_would_open_a_door_is_refused),
         cmocka_unit_test(issuers_beyond_eight_are_refused),
