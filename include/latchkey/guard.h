@@ -7,6 +7,7 @@
 
 #include <latchkey/credential.h>
 #include <latchkey/cutoff.h>
+#include <latchkey/proof.h>
 #include <latchkey/settings.h>
 #include <latchkey/store.h>
 
@@ -74,6 +75,12 @@ typedef struct lk_presented {
     lk_view sealed;  /* a sealed session handed out while this request is answered: it takes the place of
                         that in the cookies */
     bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
+
+    lk_about about;        /* the request, for what proves that it is this one */
+    const lk_view *proofs; /* values of DPoP fields */
+    size_t proofs_n;
+    bool proof_used; /* the proof was accepted before, for this very request: it may be again */
+    bool is_signed;  /* set by lk_guard_signature alone */
 } lk_presented;
 
 typedef enum lk_mode { LK_MODE_OFF, LK_MODE_OPTIONAL, LK_MODE_REQUIRED } lk_mode;
@@ -99,6 +106,8 @@ typedef struct lk_rule {
     int64_t max_age_s; /* 0: none. Last full login no longer ago than this */
     unsigned carriers; /* bits 1 << lk_carrier */
     unsigned kinds;    /* bits 1 << lk_kind */
+    bool bound;        /* a token that is bound to a key, with a proof of it */
+    bool signature;    /* a request that is signed with an API key */
 
     /* latchkey_revocation_lag. 0 = LK_LAG_MS_DEFAULT. Not looked at for inline stores. */
     int64_t lag_ms;
@@ -130,6 +139,15 @@ typedef enum lk_reissue {
     LK_REISSUE_STORE /* it blocks */
 } lk_reissue;
 
+/* What became of the proof beside a token. */
+typedef enum lk_proof {
+    LK_PROOF_UNASKED, /* the token is not bound */
+    LK_PROOF_GOOD,    /* and used by now */
+    LK_PROOF_MISSING, /* none, or the token came as one that needs none */
+    LK_PROOF_BAD,
+    LK_PROOF_NONCE /* it is good but for a nonce of ours, see lk_dpop_nonce_make */
+} lk_proof;
+
 /* Who is asking. Texts are NUL-terminated copies: good for as long as the struct. About 1.2 KiB. */
 typedef struct lk_identity {
     lk_verdict verdict;
@@ -137,6 +155,8 @@ typedef struct lk_identity {
     bool has_session; /* key and generation are good */
     bool logged_in;   /* user is good */
     bool limited;     /* holds the scopes it names and no other; a login of the site itself holds all */
+    bool is_signed;   /* the request is signed with an API key */
+    lk_proof proof; /* beside a bound token; LK_PROOF_GOOD: the credential is bound to a key of the sender */
     bool drop_cookie; /* the presented session cookie is over for good: remove it from the browser */
     lk_reissue reissue;
     unsigned pieces; /* bit i: a cookie NAME.i came along; what the next answer does not write it removes */
@@ -205,7 +225,8 @@ typedef struct lk_login {
     lk_view device, agent, address;
     lk_view device_class; /* what limits go by, cut at LK_DEVICE_CLASS_MAX; empty when none is known */
     bool remember;
-    bool renews; /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
+    lk_view bound; /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
+    bool renews;   /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
 } lk_login;
 
 #define LK_ISSUED_MAX (LK_SEALED_MAX + 1)
@@ -234,6 +255,39 @@ LK_CHECKED lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *l
 /* A session for a visitor nobody logged in. */
 LK_CHECKED lk_status lk_guard_issue_anonymous(lk_guard *g, lk_view agent, lk_view address, lk_issued *out,
                                               lk_note *note);
+
+/* ---- proofs
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* The DPoP proof of a call that asks for a token: checked, and used up. BY names who is served (a user id,
+ * the id of a client): nobody fills the memory of used proofs alone. JKT is what the token is to be bound to.
+ * LK_OK; LK_MISS when there is none; LK_REFUSED with *why (*proof says whether a nonce is all that lacks);
+ * LK_FULL: too many proofs in their time, by him or by all; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_proof(lk_guard *g, const lk_presented *presented, lk_view by,
+                                    char jkt[LK_JKT_LEN + 1], lk_proof *proof, lk_reason *why);
+
+/* A signed request on its way: what was read of it. Wipe with lk_signed_wipe. */
+typedef struct lk_signed {
+    uint8_t body_digest[LK_BODY_DIGEST_LEN]; /* SHA-256 that the body must have */
+    int64_t time_s;
+    char field[LK_API_KEY_LEN + 8]; /* an Authorization field with the API key */
+    lk_view fields[1];              /* the same */
+    char key[LK_API_KEY_PUBLIC_LEN + 1];
+    char nonce[LK_SIGNATURE_NONCE_MAX + 1];
+} lk_signed;
+void lk_signed_wipe(lk_signed *s);
+
+/* Is the request that was PRESENTED signed? Then it presents the API key afterwards, and nothing else, so
+ * that lk_guard_try says whose it is; OUT must outlive that. Nothing is asked of the store. The body is not
+ * looked at yet: compare its SHA-256 with OUT's, then use it up by lk_guard_signature_use. LK_OK; LK_MISS
+ * when it is not signed; LK_REFUSED with *why; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_signature(lk_guard *g, lk_presented *presented, lk_signed *out, lk_reason *why);
+/* Does the next one block? True where the store is shared with other nodes: they are told. */
+bool lk_guard_signature_asks(const lk_guard *g);
+/* The nonce of S is used up, here and on every node with this store. LK_OK: it was fresh; LK_REFUSED with
+ * *why: the request came before; LK_FULL: too many in their time, of this key or of all; LK_FAULT: could not
+ * be told apart, and is not let in. */
+LK_CHECKED lk_status lk_guard_signature_use(lk_guard *g, const lk_signed *s, lk_reason *why);
 
 /* ---- the session of a request
  * ---------------------------------------------------------------------------------------- */
@@ -336,6 +390,9 @@ typedef enum lk_counter {
     LK_COUNT_DATA_OVER,    /* ... that found no session */
     LK_COUNT_DATA_FAILED,  /* ... that could not be kept: the visitor was told */
     LK_COUNT_DATA_DROPPED, /* fields that were too large for the request to the application */
+    LK_COUNT_PROOFS,       /* DPoP proofs that were good */
+    LK_COUNT_SIGNED,       /* signed requests that were good */
+    LK_COUNT_REPLAYED,     /* of either kind, that came again */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

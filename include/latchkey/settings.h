@@ -62,6 +62,11 @@ typedef struct lk_settings {
     char limit_classes[256];
     lk_victim limit_victim;
 
+    /* latchkey_dpop [window=60s] [ahead=5s] [nonce=0s], latchkey_signature [window=60s] [body=1m] */
+    int64_t dpop_window_s, dpop_ahead_s, dpop_nonce_s;
+    int64_t signature_window_s;
+    uint64_t signature_body;
+
     /* latchkey_carry NAME...: fields of an anonymous visit that move into the login; * is all */
     char carry[256];
 

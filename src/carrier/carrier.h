@@ -29,6 +29,17 @@ LK_CHECKED lk_status lk_cookie_find(const lk_view *fields, size_t n, lk_view nam
 LK_CHECKED lk_status lk_cookie_find_pieces(const lk_view *fields, size_t n, lk_view name, lk_buf *out,
                                            lk_view *value, unsigned *pieces, unsigned *stale);
 
+/* How a credential is said to be used in Authorization. */
+typedef enum lk_scheme {
+    LK_SCHEME_BEARER, /* RFC 6750 */
+    LK_SCHEME_DPOP    /* RFC 9449 section 7.1: with a proof beside it */
+} lk_scheme;
+
+/* The credential of `Authorization: Bearer X` or `Authorization: DPoP X`. Answers as lk_bearer_find; two
+ * fields of the two schemes differ. *SCHEME is set on LK_OK. */
+LK_CHECKED lk_status lk_authorization_find(const lk_view *fields, size_t n, lk_scheme *scheme,
+                                           lk_view *value);
+
 /* The credential of `Authorization: Bearer X` (scheme in any case; one space or more; token68 characters
  * only). LK_OK; LK_MISS when there is no field or it is of another scheme; LK_REFUSED for two fields that
  * differ or a malformed Bearer. Source: RFC 6750 2.1, RFC 9110 11.4. */

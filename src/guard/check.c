@@ -11,6 +11,7 @@
 typedef struct candidate {
     lk_view text;
     lk_carrier carrier;
+    bool by_dpop; /* as one that is bound to a key */
 } candidate;
 
 static bool is_allowed(unsigned mask, unsigned bit)
@@ -18,11 +19,14 @@ static bool is_allowed(unsigned mask, unsigned bit)
     return mask == 0 || (mask & (1u << bit)) != 0;
 }
 
-/* Bearer and the header of the operator's choice count as one carrier; if both are there they must agree. */
-static lk_status find_in_headers(const lk_presented *p, lk_view *value)
+/* Authorization and the header of the operator's choice count as one carrier; if both are there they must
+ * agree. */
+static lk_status find_in_headers(const lk_presented *p, lk_view *value, bool *by_dpop)
 {
     lk_view bearer = {0}, own = {0};
-    lk_status b = lk_bearer_find(p->authorization, p->authorization_n, &bearer);
+    lk_scheme scheme = LK_SCHEME_BEARER;
+    lk_status b = lk_authorization_find(p->authorization, p->authorization_n, &scheme, &bearer);
+    *by_dpop = b == LK_OK && scheme == LK_SCHEME_DPOP;
     lk_status o = lk_header_find(p->header, p->header_n, &own);
     if (b == LK_REFUSED || o == LK_REFUSED)
         return LK_REFUSED;
@@ -53,11 +57,12 @@ static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsign
                                 candidate *out, unsigned *pieces, lk_reason *why)
 {
     lk_view cookie = {0}, header = {0};
+    bool by_dpop;
     lk_status c = find_in_cookies(g, p, room, &cookie, pieces);
-    lk_status h = find_in_headers(p, &header);
+    lk_status h = find_in_headers(p, &header, &by_dpop);
     /* The path is where ids are seen by others, so it is looked at last: never beside another credential. */
     if (p->url.len > 0 && h == LK_MISS && (c == LK_MISS || (c == LK_OK && cookie.len == 0))) {
-        *out = (candidate){p->url, LK_CARRIER_URL};
+        *out = (candidate){p->url, LK_CARRIER_URL, false};
         *why = LK_REASON_WRONG_CARRIER;
         return is_allowed(carriers, LK_CARRIER_URL) ? LK_OK : LK_REFUSED;
     }
@@ -68,7 +73,8 @@ static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsign
     if (!is_allowed(carriers, LK_CARRIER_HEADER))
         h = LK_MISS;
     *why = LK_REASON_MALFORMED;
-    *out = (candidate){h == LK_OK ? header : cookie, h == LK_OK ? LK_CARRIER_HEADER : LK_CARRIER_COOKIE};
+    *out = (candidate){h == LK_OK ? header : cookie, h == LK_OK ? LK_CARRIER_HEADER : LK_CARRIER_COOKIE,
+                       h == LK_OK && by_dpop};
     if (c == LK_REFUSED || h == LK_REFUSED)
         return LK_REFUSED;
     if (c == LK_OK && h == LK_OK && !lk_view_equal(cookie, header))
@@ -118,6 +124,7 @@ typedef struct attempt {
     lk_question *question;
     lk_identity *out;
     int64_t now_s, mono_ms; /* of this check: a clock is asked once */
+    bool by_dpop;           /* the credential came as one that is bound to a key */
     bool asks;              /* the question has to be answered first */
     bool view_lags;         /* and by the rule nothing may be decided on it */
     bool view_lost;         /* it was asked for, and could not be had */
@@ -417,6 +424,21 @@ static void judge_renewal(attempt *a, const lk_claims *claims)
         a->out->reissue = LK_REISSUE_HERE;
 }
 
+/* A token that is bound to a key is good beside a proof by that key and in no other way; one that is not came
+ * as what it is not. Last of all that is looked at: a proof is used up, and its signature costs what that of
+ * a new token does. (SECURITY-RULES 98) */
+static lk_status judge_bond(attempt *a, lk_view text, const lk_claims *claims)
+{
+    if (a->by_dpop && claims->bound.len > 0)
+        return lk__bound_check(a->g, a->presented, text, claims, a->now_s, a->out);
+    if (!a->by_dpop && claims->bound.len == 0)
+        return LK_OK;
+    a->out->reason = LK_REASON_WRONG_CARRIER;
+    if (claims->bound.len > 0)
+        a->out->proof = LK_PROOF_MISSING;
+    return LK_REFUSED;
+}
+
 static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
 {
     lk_guard *g = a->g;
@@ -461,7 +483,7 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
         out->key = claims.session;
         lk_public_id_write(&claims.session, out->public_id);
     }
-    return LK_OK;
+    return judge_bond(a, text, &claims);
 }
 
 static bool has_every(lk_view held, lk_view wanted)
@@ -478,6 +500,8 @@ static lk_reason judge_rule(const lk_rule *rule, const lk_identity *id, int64_t 
 {
     if (!id->logged_in)
         return LK_REASON_NO_CREDENTIAL;
+    if ((rule->bound && id->proof != LK_PROOF_GOOD) || (rule->signature && !id->is_signed))
+        return LK_REASON_WRONG_CARRIER;
     if (rule->realm.len > 0 && !lk_view_equal(rule->realm, lk_view_of(id->realm)))
         return LK_REASON_WRONG_AUDIENCE;
     if (!has_every(lk_view_of(id->roles), rule->role))
@@ -528,8 +552,10 @@ static lk_status identify(attempt *a)
     out->reason = LK_REASON_MALFORMED;
     status = lk_credential_kind(c.text, &out->kind);
     bool by_url = c.carrier == LK_CARRIER_URL;
+    a->by_dpop = c.by_dpop;
     if (status == LK_OK &&
-        (!is_allowed(a->rule->kinds, out->kind) || (by_url && out->kind != LK_KIND_SESSION_ID))) {
+        (!is_allowed(a->rule->kinds, out->kind) || (by_url && out->kind != LK_KIND_SESSION_ID) ||
+         (c.by_dpop && out->kind != LK_KIND_JWT))) {
         out->reason = LK_REASON_WRONG_CARRIER;
         return LK_REFUSED;
     }
@@ -572,7 +598,8 @@ static lk_verdict decide(const lk_rule *rule, lk_status status, int64_t now_s, l
         break;
     }
     forget(out);
-    out->reason = LK_REASON_STORE_UNAVAILABLE;
+    if (status == LK_FAULT || out->reason != LK_REASON_THROTTLED)
+        out->reason = LK_REASON_STORE_UNAVAILABLE;
     return LK_VERDICT_UNKNOWN;
 }
 
@@ -610,6 +637,7 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
     lk_status status = LK_OK;
     memset(out, 0, offsetof(lk_identity, public_id));
     out->key = (lk_session_key){{0}};
+    out->is_signed = presented->is_signed;
     forget(out);
     if (!g->store_is_remote)
         status = lk_guard_follow(g);

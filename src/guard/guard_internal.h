@@ -30,14 +30,16 @@ struct lk_guard {
     lk_cutoff copies[LK_COPIES_MAX]; /* under touch_lock as well */
     size_t copies_n;
 
-    uint64_t store_name;              /* whose stream is followed; see lk__followed */
+    uint64_t store_name;             /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
-    pthread_mutex_t follow_lock; /* one thread of this process at a time takes over events */
+    pthread_mutex_t follow_lock;     /* one thread of this process at a time takes over events */
     pthread_t follower;
     bool has_follower;
     atomic_bool stopping;
-    uint64_t follower_id;     /* this guard among those on the table */
-    int64_t clock_checked_ms; /* monotonic; follower only */
+    uint64_t follower_id;                     /* this guard among those on the table */
+    int64_t clock_checked_ms;                 /* monotonic; follower only */
+    _Atomic uint64_t proofs_max, proofs_held; /* replay.c: marks there may be, and are */
+    _Atomic int64_t proofs_counted_ms;
 };
 
 /* The numbered words of the shared table. */
@@ -185,6 +187,24 @@ LK_CHECKED lk_status lk__sealed_change(lk_guard *g, const lk_presented *presente
                                        const lk_op *ops, size_t n, uint32_t *revision, lk_issued *again,
                                        lk_note *note);
 
+/* ---- replay.c: what was used must not come again ---- */
+typedef struct lk__use {
+    const char *kind; /* "dpop", "signature": one is never taken for the other */
+    lk_view key;      /* of the sender, in whose name ID is unique */
+    lk_view id;
+    lk_view by;              /* who has a share of the memory for it */
+    int64_t made_s, until_s; /* when it was made, and the last second it is good */
+} lk__use;
+/* Use it up on this node. LK_OK; LK_REFUSED: it was used before; LK_STALE: it is older than this node's
+ * memory; LK_FULL. */
+LK_CHECKED lk_status lk__use_up(lk_guard *g, const lk__use *use);
+
+/* ---- bound.c ---- */
+/* Does the request prove that its sender has the key that TOKEN is bound to, CLAIMS being what it says?
+ * LK_OK; LK_REFUSED with out->reason; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk__bound_check(lk_guard *g, const lk_presented *presented, lk_view token,
+                                     const lk_claims *claims, int64_t now_s, lk_identity *out);
+
 /* ---- issue.c ---- */
 
 /* ---- limit.c ---- */
@@ -208,6 +228,10 @@ void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out);
 LK_CHECKED lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out);
 /* A token for S into OUT; RENEWS: one that the gateway renews until the session is over. */
 LK_CHECKED lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out);
+/* The same, good only beside a proof by the key with the thumbprint BOUND (empty: as lk__mint). LK_REFUSED
+ * for a kind that cannot say so. */
+LK_CHECKED lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session *s, lk_view bound,
+                                    bool renews, lk_issued *out);
 
 /* reissue.c: is ID's credential of another way, and turned into ours? */
 bool lk__converts(const lk_guard *g, const lk_identity *id);

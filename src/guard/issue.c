@@ -142,9 +142,13 @@ lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out)
     return status;
 }
 
-lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out)
+lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session *s, lk_view bound, bool renews,
+                         lk_issued *out)
 {
     lk_claims claims = claims_of(s, kind);
+    if (bound.len > 0 && kind != LK_KIND_JWT)
+        return LK_REFUSED;
+    claims.bound = bound;
     claims.expires_s = token_end_s(g, kind, renews, (s->flags & LK_SESSION_REMEMBER) != 0, s->expires_s);
     /* The time of issue stays that of the login: a renewal that races with a revocation does not get past it.
      */
@@ -154,6 +158,11 @@ lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, 
     if (status == LK_OK)
         lk__issued_fill(kind, s, out);
     return status;
+}
+
+lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bool renews, lk_issued *out)
+{
+    return lk__mint_bound(g, kind, s, (lk_view){0}, renews, out);
 }
 
 /* Fields that may move from an anonymous visit into a login: what a stranger may have planted stays behind
@@ -322,7 +331,7 @@ static lk_status make(lk_guard *g, lk_kind kind, const char *id, const lk_login 
         return lk__sealed_make(g, id, s, out, note);
     case LK_KIND_TOKEN:
     case LK_KIND_JWT:
-        return lk__mint(g, kind, s, login->renews, out);
+        return lk__mint_bound(g, kind, s, login->bound, login->renews, out);
     case LK_KIND_API_KEY: /* made from the accounts, never by a login */
     case LK_KIND_COUNT:
         break;

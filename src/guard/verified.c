@@ -15,7 +15,7 @@
 #include "guard/guard_internal.h"
 #include <string.h>
 
-enum { TEXTS = 11, VALUE_MAX = 2048, CHECK_LEN = LK_MAC_LEN - LK_TABLE_KEY_LEN };
+enum { TEXTS = 12, VALUE_MAX = 2048, CHECK_LEN = LK_MAC_LEN - LK_TABLE_KEY_LEN };
 
 typedef struct fixed {
     int64_t issued_s, issued_ms, not_before_s, expires_s, auth_s, session_ends_s;
@@ -28,7 +28,7 @@ typedef struct fixed {
 static void texts_of(lk_claims *c, lk_view *texts[TEXTS])
 {
     lk_view *all[TEXTS] = {&c->user,   &c->name,   &c->realm,    &c->roles, &c->scope, &c->client,
-                           &c->device, &c->issuer, &c->audience, &c->id,    &c->kid};
+                           &c->device, &c->issuer, &c->audience, &c->id,    &c->kid,   &c->bound};
     memcpy(texts, all, sizeof(all));
 }
 

@@ -70,7 +70,8 @@ static lk_data_end first_data(lk_guard *g, const lk_data_change *change, bool *a
 static bool has_header(const lk_presented *p)
 {
     lk_view value;
-    return lk_bearer_find(p->authorization, p->authorization_n, &value) != LK_MISS ||
+    lk_scheme scheme;
+    return lk_authorization_find(p->authorization, p->authorization_n, &scheme, &value) != LK_MISS ||
            lk_header_find(p->header, p->header_n, &value) != LK_MISS;
 }
 

@@ -42,8 +42,10 @@ static bool has_bad_header(const lk__call *c)
 {
     const lk_presented *p = &c->req->presented;
     lk_view value;
-    return !c->id->has_session && (lk_bearer_find(p->authorization, p->authorization_n, &value) != LK_MISS ||
-                                   lk_header_find(p->header, p->header_n, &value) != LK_MISS);
+    lk_scheme scheme;
+    return !c->id->has_session &&
+           (lk_authorization_find(p->authorization, p->authorization_n, &scheme, &value) != LK_MISS ||
+            lk_header_find(p->header, p->header_n, &value) != LK_MISS);
 }
 
 void lk__data_get(lk__call *c)

@@ -119,7 +119,8 @@ const lk_setting_row lk__setting_rows[] = {
       TEXT("domain", cookie_domain),
       SWITCH("secure", cookie_secure)}},
     {{"latchkey_device", "[on|off] [idle=90d] [absolute=400d] [cookie=NAME]", "on idle=90d absolute=400d",
-      "Devices that stay logged in: may a login register one; how long one is given new sessions without use, "
+      "Devices that stay logged in: may a login register one; how long one is given new sessions without "
+      "use, "
       "and in all; the name of its cookie (left out: that of latchkey_cookie and -device).",
       1, 4},
      {SWITCH(NULL, device_on), TIME("idle", device_idle_s, 10, 400 * DAY),
@@ -137,6 +138,18 @@ const lk_setting_row lk__setting_rows[] = {
       TEXT("iss", jwt_issuer),
       TEXT("aud", jwt_audience),
       TIME("leeway", jwt_leeway_s, 0, 60)}},
+    {{"latchkey_dpop", "[window=60s] [ahead=5s] [nonce=0s]", "window=60s ahead=5s nonce=0s",
+      "Proofs of possession (DPoP): how long after it was made one is good, how far ahead the clock of a "
+      "client may be, "
+      "and how long a nonce of this gateway is good that proofs must then hold (0s: none is asked for).",
+      1, 3},
+     {TIME("window", dpop_window_s, 1, 10 * MINUTE), TIME("ahead", dpop_ahead_s, 0, MINUTE),
+      TIME("nonce", dpop_nonce_s, 0, DAY)}},
+    {{"latchkey_signature", "[window=60s] [body=1m]", "window=60s body=1m",
+      "Signed requests: how far the time in one may be from now, either way, and how long its body may be.",
+      1, 2},
+     {TIME("window", signature_window_s, 1, 10 * MINUTE),
+      {"body", LK_VALUE_SIZE, AT(signature_body), 0, 0, 64 << 20}}},
     {{"latchkey_trust",
       "ISSUER jwks=URL|file:PATH aud=AUDIENCE [alg=ALG,ALG...] [realm=REALM] [roles=CLAIM] [name=CLAIM] "
       "[user=CLAIM] [ca=FILE] [max_age=1h] [keep=24h] [every=30s] [leeway=0s]",

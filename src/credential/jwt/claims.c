@@ -116,6 +116,21 @@ static lk_status read_session(reading *x, const claim *c, const lk_json_item *it
     return status;
 }
 
+/* RFC 7800, RFC 9449 section 6.1: the token is good for who has a key. One that is bound in a way that is not
+ * known here is not one that is not bound. */
+static lk_status read_bound(reading *x, const claim *c, const lk_json_item *item)
+{
+    lk_json_item jkt;
+    lk_view *bound = member(x, c);
+    lk_status status = LK_REFUSED;
+
+    if (item->type == LK_JSON_OBJECT && lk_json_get(item->value, LK_VIEW("jkt"), &jkt) == LK_OK)
+        status = read_string(jkt.value, false, x->scratch, bound);
+    if (status == LK_OK && (bound->len != LK_THUMBPRINT_LEN || !lk_is_base64url(*bound)))
+        status = LK_REFUSED;
+    return status == LK_REFUSED ? refuse(x, c, "must name a key by its thumbprint (jkt)") : status;
+}
+
 /* Words are joined with spaces, so a word can hold none: "a b" must not become the two words a and b. */
 static bool is_word(lk_view v)
 {
@@ -250,6 +265,7 @@ static const claim claims[] = {
     ROW("device", read_text, AT(device)),
     ROW("auth_time", read_time, AT(auth_s)),
     ROW("sid_exp", read_time, AT(session_ends_s)),
+    ROW("cnf", read_bound, AT(bound)),
 };
 
 #define COUNT (sizeof(claims) / sizeof(claims[0]))

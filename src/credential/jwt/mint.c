@@ -88,6 +88,12 @@ static void write_claims(lk_buf *json, const lk_claims *c)
     add_text(json, "device", c->device);
     add_number(json, "auth_time", c->auth_s);
     add_number(json, "sid_exp", c->session_ends_s);
+    if (c->bound.len > 0) {
+        add_name(json, "cnf");
+        lk_buf_add_text(json, "{\"jkt\":");
+        lk_json_add_string(json, c->bound);
+        lk_buf_add_byte(json, '}');
+    }
     lk_buf_add_byte(json, '}');
 }
 
@@ -101,6 +107,8 @@ static bool can_be_said(const lk_claims *c, lk_view type)
         if (!lk__is_clean_text(texts[i]))
             return false;
     }
+    if (c->bound.len > 0 && (c->bound.len != LK_THUMBPRINT_LEN || !lk_is_base64url(c->bound)))
+        return false;
     return c->expires_s > 0; /* a token without an end is never made */
 }
 
