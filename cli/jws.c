@@ -10,13 +10,18 @@
 
 int cli_jwk_open(const cli *c, const char *path, lk_keyring **out)
 {
+    lk_alg alg = LK_ALG_COUNT;
     lk_note note = {{0}};
     cli_input in;
+    const char *name = cli_get(c, "alg");
+    if (name != NULL && lk_alg_of(lk_view_of(name), &alg) != LK_OK) {
+        return cli_wrong(c, "--alg %s: choose " CLI_ALGS, name);
+    }
     int code = cli_read_file(c, path, &in);
     if (code != CLI_YES) {
         return code;
     }
-    lk_status status = lk_keyring_from_jwk(lk_env_system(), cli_input_view(&in), out, &note);
+    lk_status status = lk_keyring_from_text(lk_env_system(), cli_input_view(&in), alg, out, &note);
     cli_input_free(&in);
     return status == LK_OK ? CLI_YES : cli_answer(c, status, path, &note);
 }
@@ -54,7 +59,7 @@ static int verify(cli *c)
     cli_input token;
     const char *jwk = cli_get(c, "jwk");
     if (jwk == NULL) {
-        return cli_wrong(c, "missing --jwk FILE, a JWK or JWK Set");
+        return cli_wrong(c, "missing --jwk FILE, a JWK, a JWK Set or a public key in PEM");
     }
     int code = cli_jwk_open(c, jwk, &ring);
     if (code != CLI_YES) {
@@ -70,7 +75,8 @@ static int verify(cli *c)
 }
 
 static const cli_option verify_options[] = {
-    {"jwk", "FILE", "the key or keys, as a JWK or JWK Set (RFC 7517)"},
+    {"jwk", "FILE", "the key or keys: a JWK or JWK Set (RFC 7517), or a public key in PEM"},
+    {"alg", "ALG", "check by this algorithm only; an RSA key in PEM needs it"},
     {0},
 };
 
@@ -79,7 +85,10 @@ const cli_command cli_jws_commands[] = {
      "Check the signature of a compact JWS and print its payload",
      "The payload goes to standard output byte for byte; the reason for a no goes to standard error. With "
      "--json the\n"
-     "payload is base64url. Claims are not looked at: latchkey token verify does that.",
+     "payload is base64url. Claims are not looked at: latchkey token verify does that.\n"
+     "The algorithm belongs to the key: the one it names, else the one its type and curve have, else (RSA) "
+     "RS256\n"
+     "or what --alg says. ALG is one of " CLI_ALGS ".",
      "latchkey jws verify --jwk jwks.json eyJhbGciOiJFZERTQSJ9...", verify},
     {0},
 };

@@ -2,6 +2,7 @@
  *
  * key.c - latchkey key: the signing keys, their rotation, and the public ones for others.
  */
+#include "jwk.h"
 #include "place.h"
 #include <string.h>
 
@@ -65,7 +66,7 @@ static int wanted_alg(const cli *c, lk_alg *alg)
     const char *name = cli_get(c, "alg");
     *alg = LK_ALG_COUNT;
     if (name != NULL && lk_alg_of(lk_view_of(name), alg) != LK_OK) {
-        return cli_wrong(c, "--alg %s: choose HS256, ES256, RS256 or EdDSA", name);
+        return cli_wrong(c, "--alg %s: choose " CLI_ALGS, name);
     }
     return CLI_YES;
 }
@@ -102,7 +103,7 @@ static int make_key(cli *c)
     lk_alg alg;
     int code = wanted_alg(c, &alg);
     if (code == CLI_YES && alg == LK_ALG_COUNT) {
-        code = cli_wrong(c, "missing --alg: HS256, ES256, RS256 or EdDSA");
+        code = cli_wrong(c, "missing --alg: " CLI_ALGS);
     }
     if (code == CLI_YES) {
         code = cli_place_open(c, CLI_KEYS_NEW, &place);
@@ -185,9 +186,9 @@ static int export(cli *c)
     return code;
 }
 
-static const cli_option alg_options[] = {{"alg", "ALG", "HS256, ES256, RS256 or EdDSA"}, {0}};
-static const cli_option rotate_options[] = {{"alg", "ALG", "only that algorithm (default: all of them)"},
-                                            {0}};
+static const cli_option alg_options[] = {{"alg", "ALG", CLI_ALGS}, {0}};
+static const cli_option rotate_options[] = {
+    {"alg", "ALG", "only that algorithm (default: all there is a key of)"}, {0}};
 static const cli_option export_options[] = {{"kid", "KID", "only that key, as a JWK"}, {0}};
 
 const cli_command cli_key_commands[] = {
@@ -201,5 +202,8 @@ const cli_command cli_key_commands[] = {
      "latchkey key rotate", rotate},
     {"key", "export", "", 0, 0, export_options, "Print the public keys as a JWK Set (RFC 7517)",
      "The same the gateway answers at /.well-known/jwks.json.", "latchkey key export > jwks.json", export},
+    {"key", "thumbprint", "FILE", 1, 1, NULL, "Print the thumbprint of a key (RFC 7638)",
+     "FILE is a JWK or a key in PEM, public or private: the thumbprint is that of the public half.",
+     "latchkey key thumbprint key.pem", cli_key_thumbprint},
     {0},
 };

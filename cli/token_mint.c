@@ -2,6 +2,7 @@
  *
  * token_mint.c - latchkey token mint: tokens for robots, tests and other services.
  */
+#include "jwk.h"
 #include "token.h"
 #include <latchkey/base64url.h>
 #include <string.h>
@@ -19,7 +20,8 @@ const cli_option cli_token_mint_options[] = {
     {"realm", "REALM", "the account system (default: the one of the settings)"},
     {"aud", "AUDIENCE", "jwt: who it is meant for (default: as in the settings)"},
     {"iss", "ISSUER", "jwt: who made it (default: as in the settings)"},
-    {"alg", "ALG", "jwt: HS256, ES256, RS256 or EdDSA (default: as in the settings)"},
+    {"alg", "ALG",
+     "jwt: any of the algorithms of latchkey key new there is a key of (default: as in the settings)"},
     {"typ", "TYPE", "jwt: its typ (default at+jwt, the one the gateway accepts)"},
     {"param", "NAME=VALUE", "simple: a fixed parameter; may be given more than once"},
     {"no-session", NULL, "name no session: it cannot be revoked alone"},
@@ -174,7 +176,7 @@ static int choose_jwt(const cli *c, const cli_place *place, minting *m)
     const char *alg = cli_get(c, "alg");
     m->alg = place->settings.jwt_alg;
     if (alg != NULL && lk_alg_of(lk_view_of(alg), &m->alg) != LK_OK) {
-        return cli_wrong(c, "--alg %s: choose HS256, ES256, RS256 or EdDSA", alg);
+        return cli_wrong(c, "--alg %s: choose " CLI_ALGS, alg);
     }
     m->claims.issuer = option_or(c, "iss", place->settings.jwt_issuer);
     m->claims.audience = option_or(c, "aud", place->settings.jwt_audience);

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 const cli_option cli_token_verify_options[] = {
-    {"jwk", "FILE", "check with the keys of a JWK or JWK Set instead of --conf"},
+    {"jwk", "FILE", "check with the keys of a JWK, a JWK Set or a public key in PEM instead of --conf"},
+    {"alg", "ALG", "with --jwk: check by this algorithm only; an RSA key in PEM needs it"},
     {"now", "SECONDS", "as if it were that time (seconds since 1970)"},
     {"iss", "ISSUER", "refuse any other issuer"},
     {"aud", "AUDIENCE", "refuse a token that is not meant for AUDIENCE"},

@@ -152,6 +152,13 @@ LK_CHECKED lk_status lk_jwk_from_pem(const lk_env *env, lk_view pem, lk_alg alg,
 /* Does TEXT look like PEM, rather than like JSON? */
 bool lk_is_pem(lk_view text);
 
+/* A keyring for checking only, from the text of a key file in whatever form: a JWK, a JWK Set, or a public
+ * key in PEM. ALG as in lk_keyring_from_jwk_for, or LK_ALG_COUNT to go by what the key says; an RSA key in
+ * PEM says nothing and is refused without it. A private key is refused, and nothing of it is in the note.
+ * Answers as lk_keyring_from_jwk. */
+LK_CHECKED lk_status lk_keyring_from_text(const lk_env *env, lk_view text, lk_alg alg, lk_keyring **out,
+                                          lk_note *note);
+
 void lk_keyring_free(lk_keyring *ring);
 
 /* The active key of ALG, or NULL. Borrowed: lives as long as the ring. */
