@@ -5,6 +5,7 @@
 #ifndef LATCHKEY_GUARD_H
 #define LATCHKEY_GUARD_H
 
+#include <latchkey/account.h>
 #include <latchkey/credential.h>
 #include <latchkey/cutoff.h>
 #include <latchkey/proof.h>
@@ -173,6 +174,7 @@ typedef struct lk_identity {
     char realm[LK_REALM_MAX + 1];
     char roles[LK_ROLES_MAX + 1];
     char scope[LK_SCOPE_MAX + 1];
+    char device[LK_DEVICE_MAX + 1]; /* id of the device it was issued to, "" when none */
 } lk_identity;
 
 /* What a check has to ask the store, and the answer. */
@@ -225,6 +227,11 @@ typedef struct lk_login {
     lk_view device, agent, address;
     lk_view device_class; /* what limits go by, cut at LK_DEVICE_CLASS_MAX; empty when none is known */
     bool remember;
+    /* A session of a device (docs/devices.md). NULL and 0: a random id, now, now. With an id of its own
+     * lk_guard_issue answers LK_REFUSED when that session is there, or was. */
+    const char *session_id;
+    int64_t issued_ms; /* the device's: what cut-offs are compared with */
+    int64_t auth_s;
     lk_view bound; /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
     bool renews;   /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
 } lk_login;
@@ -420,6 +427,48 @@ const lk_guard_parts *lk_guard_parts_of(const lk_guard *g);
 #define LK_CSRF_LEN 86
 LK_CHECKED lk_status lk_csrf_new(lk_guard *g, lk_view bound_to, char out[LK_CSRF_LEN + 1]);
 LK_CHECKED lk_status lk_csrf_check(lk_guard *g, lk_view bound_to, lk_view token); /* LK_OK, LK_REFUSED */
+
+/* ---- devices: docs/devices.md
+ * ------------------------------------------------------------------- */
+
+/* How a device proves itself: TEXT, or ID with CHALLENGE and SIGNATURE. */
+typedef struct lk_device_proof {
+    lk_view text;
+    lk_view id, challenge, signature;
+} lk_device_proof;
+
+/* Who it is. LK_OK: OUT is it, its owner is logged in on it by right (times and cut-offs are not looked at);
+ * LK_REFUSED: it is nobody, and never will be by this; LK_FAULT. */
+LK_CHECKED lk_status lk_device_prove(lk_guard *g, lk_accounts *a, const lk_device_proof *proof,
+                                     lk_device *out);
+
+/* What the device asks for. */
+typedef struct lk_device_ask {
+    const lk_device_proof *proof;
+    lk_kind kind;
+    bool renews; /* as in lk_login */
+    lk_view agent, address;
+    const lk_presented *presented; /* and PRIOR: an anonymous session it comes with, as for lk_guard_issue */
+    const lk_identity *prior;
+} lk_device_ask;
+
+typedef struct lk_device_session {
+    lk_device device;
+    lk_user user;
+    lk_issued issued; /* lk_issued_wipe */
+    bool over;        /* LK_REFUSED: for good, so that what the device holds may be taken from it */
+    lk_reason why;
+} lk_device_session;
+
+/* Give the device a session, in place of the one that ended by time; the very one it has if that is alive.
+ * However many ask at once, on however many nodes: they are given one session. Not when its last session was
+ * ended by somebody, when a cut-off is later than the device, or its owner is disabled. Blocking. LK_OK;
+ * LK_REFUSED: one answer to all that is not so; LK_FULL; LK_FAULT: could not look, and nothing was changed. */
+LK_CHECKED lk_status lk_guard_device_session(lk_guard *g, lk_accounts *a, const lk_device_ask *ask,
+                                             lk_device_session *out);
+
+/* When a device that is vouched for now was: now, or just after the newest cut-off that would reach it. */
+int64_t lk_guard_issue_time_ms(lk_guard *g, lk_view realm, lk_view roles, lk_view user, lk_view device);
 
 #ifdef __cplusplus
 }

@@ -105,6 +105,10 @@ LK_CHECKED lk_status lk_redirect_check(lk_view origin, lk_view url, lk_buf *out,
 /* The problem document (RFC 9457) the gateway answers a refused request with. */
 void lk_problem_write(int status, lk_reason reason, lk_view detail, lk_buf *out);
 
+/* The name of its cookie, NUL-terminated. */
+#define LK_DEVICE_COOKIE_MAX (LK_COOKIE_NAME_MAX + 8)
+void lk_device_cookie_name(const lk_settings *settings, char out[LK_DEVICE_COOKIE_MAX + 1]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -211,7 +211,8 @@ static void count_lookup(lk_guard *g, lk_status status)
 /* Fill OUT from a session that was found good. */
 static lk_status admit(const lk_session *s, lk_identity *out)
 {
-    if (!copy_names(out, s->user, s->name, s->realm, s->roles, s->scope))
+    if (!copy_names(out, s->user, s->name, s->realm, s->roles, s->scope) ||
+        !copy_text(out->device, sizeof(out->device), s->device))
         return LK_FAULT;
     out->has_session = true;
     out->logged_in = (s->flags & LK_SESSION_ANONYMOUS) == 0 && s->user.len > 0;
@@ -465,7 +466,8 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
         return status;
     out->reason = LK_REASON_MALFORMED;
     if (claims.user.len == 0 ||
-        !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope))
+        !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope) ||
+        !copy_text(out->device, sizeof(out->device), claims.device))
         return LK_REFUSED;
     /* A token holds what it names and nothing else, unless it stands for a session of the site. */
     out->limited = claims.scope.len > 0 || claims.session_ends_s == 0;
@@ -518,6 +520,7 @@ static void forget(lk_identity *out)
     out->has_session = false;
     out->logged_in = false;
     out->user[0] = out->name[0] = out->realm[0] = out->roles[0] = out->scope[0] = out->public_id[0] = '\0';
+    out->device[0] = '\0';
 }
 
 static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)

@@ -42,7 +42,7 @@ static void end_both(lk_guard *g, const lk_session *s)
         .level = LK_LEVEL_SESSION, .reason = LK_REASON_REVOKED, .before_ms = lk__cutoff_time_ms(g)};
     char public_id[LK_PUBLIC_ID_LEN + 1];
     lk_public_id_write(&s->key, public_id);
-    c.until_s = lk__cutoff_until_s(g->parts.settings, c.before_ms / 1000);
+    c.until_s = lk__cutoff_until_s(g->parts.settings, c.level, c.before_ms / 1000);
     if (lk_cutoff_key(c.level, s->realm, lk_view_make(public_id, LK_PUBLIC_ID_LEN), c.key) == LK_OK)
         (void)!lk__cutoff_apply(g, &c); /* without room the view is marked as having holes: nobody gets in */
     if (pthread_mutex_lock(&g->touch_lock) != 0)

@@ -285,13 +285,23 @@ int64_t lk__cutoff_time_ms(lk_guard *g)
     return (int64_t)mine;
 }
 
-int64_t lk__cutoff_until_s(const lk_settings *s, int64_t now_s)
+/* Devices outlive all else by far, so only what is meant for many, or for them, is kept as long: one word for
+ * each logout would fill the table. What a logout ends of a device is in the accounts. */
+static bool reaches_devices(lk_level level)
+{
+    return level == LK_LEVEL_ALL || level == LK_LEVEL_REALM || level == LK_LEVEL_ROLE ||
+           level == LK_LEVEL_USER || level == LK_LEVEL_DEVICE;
+}
+
+int64_t lk__cutoff_until_s(const lk_settings *s, lk_level level, int64_t now_s)
 {
     const int64_t lives[] = {s->absolute_s, s->remember_s, s->anonymous_s, s->token_ttl_s, s->jwt_ttl_s};
     int64_t longest = 0;
     for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++)
         if (lives[i] > longest)
             longest = lives[i];
+    if (s->device_on && reaches_devices(level) && s->device_absolute_s > longest)
+        longest = s->device_absolute_s;
     /* A day more than anything can live: settings may be lowered while older credentials are still out. */
     return now_s + longest + 86400;
 }

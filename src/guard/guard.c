@@ -22,7 +22,7 @@ static lk_status cut_off_before_table(lk_guard *g)
     if (atomic_compare_exchange_strong(begun, &begun_ms, now_ms))
         begun_ms = now_ms;
     lk_cutoff c = {.level = LK_LEVEL_ALL, .reason = LK_REASON_EXPIRED, .before_ms = (int64_t)begun_ms};
-    c.until_s = lk__cutoff_until_s(g->parts.settings, c.before_ms / 1000);
+    c.until_s = lk__cutoff_until_s(g->parts.settings, c.level, c.before_ms / 1000);
     return lk__cutoff_apply(g, &c);
 }
 

@@ -87,7 +87,7 @@ void lk__cutoff_time_after(lk_guard *g, int64_t issued_ms);
 LK_CHECKED lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c);
 
 /* Until when a cut-off must be kept that is to reach everything issued up to NOW_S. */
-int64_t lk__cutoff_until_s(const lk_settings *s, int64_t now_s);
+int64_t lk__cutoff_until_s(const lk_settings *s, lk_level level, int64_t now_s);
 
 /* ---- near.c: copies of sessions that a remote store keeps, in the table ---- */
 

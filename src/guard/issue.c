@@ -34,7 +34,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     int64_t now_s = lk_now_s(g->parts.env);
     lk_subject subject = {
         .realm = login->realm, .roles = login->roles, .user = login->user, .device = login->device};
-    int64_t issued_ms = lk__issue_time_ms(g, &subject);
+    int64_t issued_ms = login->issued_ms > 0 ? login->issued_ms : lk__issue_time_ms(g, &subject);
     s->user = login->user;
     s->name = login->name;
     s->realm = login->realm;
@@ -47,7 +47,7 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
     s->generation = 1;
     s->revision = 1;
     s->created_s = now_s;
-    s->auth_s = now_s;
+    s->auth_s = login->auth_s > 0 ? login->auth_s : now_s;
     s->seen_s = now_s;
     s->issued_s = issued_ms / 1000;
     s->issued_ms = (uint16_t)(issued_ms % 1000);
@@ -252,7 +252,7 @@ static lk_status remember_beside(lk_guard *g, lk_kind kind, const lk_session *s,
         status = lk_store_create(g->parts.store, s, limit, NULL);
     if (status == LK_OK)
         status = keep_limit(g, s, &limit, &tokens);
-    return status == LK_REFUSED ? LK_FAULT : status;
+    return status;
 }
 
 static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate, bool *refused)
@@ -277,8 +277,7 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
         status = lk_store_create(g->parts.store, s, limit, NULL);
     if (status == LK_OK && (limit.max > 0 || limit.class_max > 0))
         lk__view_hear(g); /* whom the limit ended */
-    return status == LK_REFUSED ? LK_FAULT
-                                : status; /* refused: a fresh random key that exists; try again later */
+    return status;
 }
 
 static lk_status load_prior(lk_guard *g, const lk_presented *presented, const lk_identity *prior,
@@ -339,6 +338,14 @@ static lk_status make(lk_guard *g, lk_kind kind, const char *id, const lk_login 
     return LK_REFUSED;
 }
 
+static lk_status name(lk_guard *g, const lk_login *login, char id[LK_SESSION_ID_LEN + 1], lk_session *s)
+{
+    if (login->session_id == NULL)
+        return lk_session_id_new(g->parts.env, g->parts.ring, id, &s->key, s->proof);
+    memcpy(id, login->session_id, LK_SESSION_ID_LEN + 1);
+    return lk_session_id_read(g->parts.ring, lk_view_make(id, LK_SESSION_ID_LEN), &s->key, s->proof);
+}
+
 lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const lk_presented *presented,
                          const lk_identity *prior, lk_issued *out, lk_note *note)
 {
@@ -359,7 +366,7 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
         fate = fate_of(login, kind, prior, &before);
     status = fate == PRIOR_REPLACE ? carry_over(g, &before, memory, &s) : LK_OK;
     if (status == LK_OK)
-        status = lk_session_id_new(g->parts.env, g->parts.ring, id, &s.key, s.proof);
+        status = name(g, login, id, &s);
     come_after(&s, &before, fate);
     /* Signed before it is remembered: what fails leaves nothing behind. */
     if (status == LK_OK)
@@ -368,6 +375,8 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
         status = remember_beside(g, kind, &s, &before, fate, &refused);
     else if (status == LK_OK)
         status = remember(g, &s, &before, fate, &refused);
+    if (status == LK_REFUSED && login->session_id == NULL)
+        status = LK_FAULT; /* a fresh random key that exists; try again later */
     if (status == LK_OK)
         lk__issued_fill(kind, &s, out);
     if (login->remember)

@@ -16,7 +16,7 @@ lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view ke
         return LK_REFUSED;
     }
     c.before_ms = lk__cutoff_time_ms(g);
-    c.until_s = lk__cutoff_until_s(g->parts.settings, c.before_ms / 1000);
+    c.until_s = lk__cutoff_until_s(g->parts.settings, c.level, c.before_ms / 1000);
     status = lk_store_cutoff_append(g->parts.store, &c);
     /* It holds on this node when the call returns; other nodes follow the stream. */
     if (status == LK_OK)
