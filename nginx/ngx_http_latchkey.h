@@ -19,6 +19,7 @@
 
 #include <latchkey/data.h>
 #include <latchkey/service.h>
+#include <latchkey/trust.h>
 #include <shm/table.h>
 
 
@@ -100,6 +101,8 @@ typedef struct {
 typedef struct {
     lk_settings                  settings;
     lk_keyring                  *ring;
+    lk_trust_room               *trust;      /* NULL: no latchkey_trust */
+    ngx_thread_pool_t           *trust_pool; /* fetches key sets */
     ngx_http_latchkey_table_t   *shared;
     ngx_thread_pool_t           *pool;       /* of calls to the API */
     ngx_thread_pool_t           *lane_pool;  /* of look-ups and upkeep */
@@ -365,6 +368,7 @@ char *ngx_http_latchkey_merge_policy(ngx_conf_t *cf,
 /* ngx_http_latchkey_pool.c: threads */
 ngx_thread_pool_t *ngx_http_latchkey_api_pool(ngx_conf_t *cf);
 ngx_thread_pool_t *ngx_http_latchkey_lane_pool(ngx_conf_t *cf);
+ngx_thread_pool_t *ngx_http_latchkey_trust_pool(ngx_conf_t *cf);
 
 /* ngx_http_latchkey_trial.c: servers are tried before anything starts */
 ngx_uint_t ngx_http_latchkey_is_network(const char *url);
@@ -436,7 +440,17 @@ void ngx_http_latchkey_go_on(ngx_http_request_t *r);
 void ngx_http_latchkey_lane_init(void);
 ngx_int_t ngx_http_latchkey_lane_ask(ngx_http_request_t *r,
     const lk_question *question);
+ngx_http_latchkey_ask_t *ngx_http_latchkey_lane_get(void);
 void ngx_http_latchkey_lane_free(ngx_http_latchkey_ask_t *ask);
+void ngx_http_latchkey_lane_answer(ngx_http_latchkey_ask_t *ask);
+
+/* ngx_http_latchkey_trust.c */
+ngx_int_t ngx_http_latchkey_open_trust(ngx_conf_t *cf,
+    ngx_http_latchkey_main_conf_t *lmcf);
+void ngx_http_latchkey_trust_init(ngx_http_latchkey_runtime_t *rt);
+ngx_int_t ngx_http_latchkey_trust_ask(ngx_http_request_t *r,
+    const lk_question *question);
+
 void ngx_http_latchkey_lane_opened(void);
 
 /* ngx_http_latchkey_job.c: calls of the API in a thread pool */

@@ -259,7 +259,15 @@ ngx_http_latchkey_decide(ngx_http_request_t *r, const lk_presented *presented,
 
     waits = (ctx == NULL || !ctx->unanswered);
 
-    if (waits && ngx_http_latchkey_lane_ask(r, &question) == NGX_OK) {
+    if (waits && question.wants_keys != 0
+        && ngx_http_latchkey_trust_ask(r, &question) == NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    if (waits && question.wants_keys == 0
+        && ngx_http_latchkey_lane_ask(r, &question) == NGX_OK)
+    {
         return NGX_AGAIN;
     }
 

@@ -39,7 +39,6 @@ typedef struct {
 } ngx_http_latchkey_lane_t;
 
 
-static ngx_http_latchkey_ask_t *ngx_http_latchkey_lane_get(void);
 static void ngx_http_latchkey_lane_late(ngx_http_latchkey_wait_t *wait);
 static void ngx_http_latchkey_lane_left(ngx_http_latchkey_wait_t *wait);
 static void ngx_http_latchkey_lane_next(void);
@@ -47,7 +46,6 @@ static void ngx_http_latchkey_lane_turn(ngx_event_t *ev);
 static void ngx_http_latchkey_lane_thread(void *data, ngx_log_t *log);
 static void ngx_http_latchkey_lane_event(ngx_event_t *ev);
 static void ngx_http_latchkey_lane_note_faults(ngx_log_t *log);
-static void ngx_http_latchkey_lane_answer(ngx_http_latchkey_ask_t *ask);
 
 
 static ngx_http_latchkey_lane_t  ngx_http_latchkey_lane;
@@ -112,6 +110,7 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
 
         ask->question.wants_session = question->wants_session;
         ask->question.wants_view = question->wants_view;
+        ask->question.wants_keys = 0;
         ask->question.key = question->key;
     }
 
@@ -125,7 +124,7 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
 
 
 /* There are never more than may wait and what one batch holds. */
-static ngx_http_latchkey_ask_t *
+ngx_http_latchkey_ask_t *
 ngx_http_latchkey_lane_get(void)
 {
     ngx_queue_t               *q;
@@ -349,7 +348,7 @@ ngx_http_latchkey_lane_note_faults(ngx_log_t *log)
 }
 
 
-static void
+void
 ngx_http_latchkey_lane_answer(ngx_http_latchkey_ask_t *ask)
 {
     ngx_connection_t         *c;

@@ -298,7 +298,8 @@ ngx_http_latchkey_postconfiguration(ngx_conf_t *cf)
 
     if (ngx_http_latchkey_check_settings(cf, lmcf) != NGX_OK
         || ngx_http_latchkey_open_audit(cf, lmcf) != NGX_OK
-        || ngx_http_latchkey_open_shared(cf, lmcf) != NGX_OK)
+        || ngx_http_latchkey_open_shared(cf, lmcf) != NGX_OK
+        || ngx_http_latchkey_open_trust(cf, lmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }

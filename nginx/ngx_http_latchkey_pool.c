@@ -40,6 +40,18 @@ ngx_http_latchkey_lane_pool(ngx_conf_t *cf)
 }
 
 
+/* One thread for each issuer: one that does not answer keeps none of the others
+ * waiting. */
+ngx_thread_pool_t *
+ngx_http_latchkey_trust_pool(ngx_conf_t *cf)
+{
+    static ngx_str_t  name = ngx_string("latchkey_trust");
+    static ngx_str_t  threads = ngx_string("threads=8");
+
+    return ngx_http_latchkey_pool(cf, &name, &threads);
+}
+
+
 /* The pool NAME: the operator's if there is one (a thread_pool line before
  * http {}, or a use of it), else one with THREADS ("threads=4"). */
 static ngx_thread_pool_t *

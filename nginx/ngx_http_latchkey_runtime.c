@@ -105,6 +105,8 @@ ngx_http_latchkey_init_process(ngx_cycle_t *cycle)
     ngx_http_latchkey_running = rt;
     ngx_http_latchkey_lane_init();
 
+    ngx_http_latchkey_trust_init(rt);
+
     ngx_http_latchkey_init_chore(&ngx_http_latchkey_reopen,
                                  ngx_http_latchkey_reopen_work,
                                  ngx_http_latchkey_reopen_done);
@@ -243,6 +245,7 @@ ngx_http_latchkey_open_guard(ngx_http_latchkey_runtime_t *rt,
     parts.ring = rt->conf->ring;
     parts.table = rt->conf->shared->table;
     parts.store = opened->store;
+    parts.trust = rt->conf->trust;
 
     status = lk_guard_open(parts, &opened->guard, note);
 

@@ -10,7 +10,7 @@
 set -euo pipefail
 
 build=(gcc libc6-dev make meson ninja-build pkg-config python3 nginx nginx-dev libssl-dev libsodium-dev libjansson-dev
-       liblmdb-dev libsqlite3-dev libpq-dev libmariadb-dev libhiredis-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
+       liblmdb-dev libsqlite3-dev libpq-dev libmariadb-dev libhiredis-dev libcurl4-openssl-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
 run=("${build[@]}")
 lab=("${build[@]}" postgresql redis-server redis-sentinel)
 test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto jose

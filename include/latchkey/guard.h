@@ -43,6 +43,7 @@ typedef struct lk_guard_parts {
     const lk_keyring *ring;
     struct lk_table *table;
     lk_store *store;
+    struct lk_trust_room *trust; /* shared with other processes; NULL: the guard makes one of its own */
 } lk_guard_parts;
 
 /* Gives LK_OK; LK_REFUSED for settings that contradict each other (note); LK_FAULT when the cut-offs cannot
@@ -155,6 +156,7 @@ typedef struct lk_identity {
     lk_reason reason; /* why refused, or (mode optional) why the visitor is anonymous */
     bool has_session; /* key and generation are good */
     bool logged_in;   /* user is good */
+    bool foreign;     /* of another issuer's realm (latchkey_trust) */
     bool limited;     /* holds the scopes it names and no other; a login of the site itself holds all */
     bool is_signed;   /* the request is signed with an API key */
     lk_proof proof; /* beside a bound token; LK_PROOF_GOOD: the credential is bound to a key of the sender */
@@ -181,10 +183,12 @@ typedef struct lk_identity {
 typedef struct lk_question {
     bool wants_session; /* the session `key` */
     bool wants_view;    /* the newest cut-offs: this node's view is older than the rule allows */
+    uint32_t wants_keys; /* 1 + index of an issuer (latchkey_trust) of which a newer key set is needed; 0: none */
     lk_session_key key;
 
     /* filled by lk_guard_ask */
     lk_status view;              /* LK_OK or LK_FAULT */
+    lk_status keys;              /* as of lk_guard_trust_look */
     lk_status status;            /* of the session, as in lk_load */
     lk_reason why;               /* as in lk_load */
     uint8_t record[LK_HEAD_MAX]; /* the head, when status is LK_OK */
@@ -214,6 +218,8 @@ static inline const char *lk_identity_user_name(const lk_identity *id)
 {
     if (!id->logged_in)
         return "";
+    if (id->foreign)
+        return id->user; /* its issuer gives out names as it likes, and the same one twice */
     return id->name[0] != '\0' ? id->name : id->user;
 }
 int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */

@@ -3,6 +3,7 @@
  * ask.c - the questions of many checks, answered by one batch.
  */
 #include "guard/guard_internal.h"
+#include <latchkey/trust.h>
 #include <string.h>
 
 typedef struct batch {
@@ -120,6 +121,7 @@ void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
         questions[i]->status = LK_FAULT;
         questions[i]->why = LK_REASON_NONE;
         questions[i]->record_len = 0;
+        questions[i]->keys = LK_MISS;
         wants_view = wants_view || questions[i]->wants_view;
     }
     /* The view first: a session that is read after it cannot have ended before it. */
@@ -130,7 +132,10 @@ void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
         view = LK_OK;
         store = lk_store_writes_to(store);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         questions[i]->view = view;
+        if (questions[i]->wants_keys != 0)
+            questions[i]->keys = lk_guard_trust_look(g, questions[i]->wants_keys - 1, NULL);
+    }
     load(g, store, questions, n);
 }

@@ -3,7 +3,7 @@
  * check.c - who is asking? From the bytes of a request to a verdict, without allocation and without waiting.
  */
 #include "carrier/carrier.h"
-#include "guard/guard_internal.h"
+#include "guard/trust_internal.h"
 #include <latchkey/base64url.h>
 #include <string.h>
 
@@ -128,6 +128,7 @@ typedef struct attempt {
     bool asks;              /* the question has to be answered first */
     bool view_lags;         /* and by the rule nothing may be decided on it */
     bool view_lost;         /* it was asked for, and could not be had */
+    bool keeps_cookie;      /* refused, and yet not for good */
     bool by_stale;          /* decided on what was known before, by latchkey_on_unknown */
 } attempt;
 
@@ -344,24 +345,15 @@ static bool is_costly(lk_view text)
     return memmem(memory, header.len, "\"HS", 3) == NULL;
 }
 
-static lk_status prove_token(lk_guard *g, lk_view text, const lk_expect *expect, lk_buf *scratch,
-                             lk_claims *claims, lk_reason *why)
+/* Our own JWTs, whose signature is computed. */
+static lk_status prove_own(lk_guard *g, lk_view text, const lk_expect *expect, bool costly, lk_buf *scratch,
+                           lk_claims *claims, lk_reason *why)
 {
-    if (claims->kind == LK_KIND_TOKEN)
-        return lk_token_check(g->parts.ring, text, expect, scratch, claims, why);
-    bool costly = is_costly(text);
-    if (costly && lk__verified_get(g, text, expect->now_s, scratch, claims) == LK_OK) {
-        lk_guard_count(g, LK_COUNT_TOKEN_REMEMBERED);
-        *why = claims->expires_s <= expect->now_s - expect->leeway_s ? LK_REASON_EXPIRED
-                                                                     : LK_REASON_NOT_YET_VALID;
-        bool early = claims->not_before_s > expect->now_s + expect->leeway_s;
-        return *why == LK_REASON_EXPIRED || early ? LK_STALE : LK_OK;
-    }
     lk_status status = lk_jwt_check(g->parts.ring, text, expect, scratch, claims, why, NULL);
     if (status == LK_OK) {
         lk_guard_count(g, LK_COUNT_TOKEN_VERIFIED);
         if (costly)
-            lk__verified_put(g, text, claims);
+            lk__verified_put(g, text, 0, expect->now_s, claims);
     }
     return status;
 }
@@ -370,8 +362,68 @@ lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims 
 {
     lk_reason why;
     lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
-    out->kind = LK_KIND_JWT;
-    return prove_token(g, text, &expect, scratch, out, &why);
+    return prove_own(g, text, &expect, is_costly(text), scratch, out, &why);
+}
+
+/* A token of another issuer, by the keys of that issuer alone. LK_MISS with a->asks: a newer set may have the
+ * key. LK_FAULT: there is no set, so nothing can be told of the token. */
+static lk_status prove_foreign(attempt *a, const lk_trust *t, lk_view text, lk_buf *scratch, lk_claims *claims)
+{
+    lk_guard *g = a->g;
+    uint32_t index = (uint32_t)(t - g->parts.settings->trusts);
+    lk__trust_set *set = lk__trust_hold(g, index);
+    lk_status status = LK_FAULT;
+    if (set != NULL) {
+        status = lk_trust_check(t, set->ring, text, a->now_s, scratch, claims, &a->out->reason, NULL);
+        if (status == LK_OK) {
+            lk_guard_count(g, LK_COUNT_TOKEN_VERIFIED);
+            lk__verified_put(g, text, set->id, a->now_s, claims);
+        }
+        lk__trust_release(g, set);
+    }
+    bool unknown = status == LK_REFUSED && a->out->reason == LK_REASON_UNKNOWN_KEY;
+    if ((set == NULL || unknown) && a->answer == NULL && lk__trust_may_look(g, index)) {
+        a->question->wants_keys = index + 1;
+        a->asks = true;
+        return LK_MISS;
+    }
+    /* The next look may find the key: no reason to take the token from whoever has it. */
+    a->keeps_cookie = unknown;
+    return status == LK_FULL ? LK_REFUSED : status;
+}
+
+/* Found among the verified: all that can have changed is the time. */
+static lk_status judge_remembered(attempt *a, const lk_trust *t, const lk_claims *claims)
+{
+    int64_t leeway_s = t != NULL ? t->leeway_s : a->g->parts.settings->jwt_leeway_s;
+    bool over = claims->expires_s <= a->now_s - leeway_s, early = claims->not_before_s > a->now_s + leeway_s;
+    lk_guard_count(a->g, LK_COUNT_TOKEN_REMEMBERED);
+    a->out->reason = over ? LK_REASON_EXPIRED : LK_REASON_NOT_YET_VALID;
+    return over || early ? LK_STALE : LK_OK;
+}
+
+static const lk_trust *trust_named(const lk_settings *s, lk_view issuer)
+{
+    for (uint32_t i = 0; i < s->trusts_n; i++)
+        if (lk_view_equal(issuer, lk_view_of(s->trusts[i].issuer)))
+            return &s->trusts[i];
+    return NULL;
+}
+
+/* Whose it is, and is it good? *BY is NULL for a token of ours. */
+static lk_status prove_jwt(attempt *a, lk_view text, lk_buf *scratch, lk_claims *claims, const lk_trust **by)
+{
+    const lk_settings *s = a->g->parts.settings;
+    const lk_expect expect = lk__expect(s, a->now_s);
+    bool costly = is_costly(text);
+    if (costly && lk__verified_get(a->g, text, a->now_s, scratch, claims) == LK_OK) {
+        *by = trust_named(s, claims->issuer);
+        return judge_remembered(a, *by, claims);
+    }
+    *by = lk_trust_of(s->trusts, s->trusts_n, text);
+    if (*by != NULL)
+        return prove_foreign(a, *by, text, scratch, claims);
+    return prove_own(a->g, text, &expect, costly, scratch, claims, &a->out->reason);
 }
 
 /* May a token be decided on the view of the cut-offs there is? LK_OK; LK_FAULT; LK_MISS with a->asks. */
@@ -446,10 +498,12 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     lk_identity *out = a->out;
     uint8_t memory[LK_CREDENTIAL_MAX];
     lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    const lk_trust *by = NULL;
     lk_claims claims;
-    claims.kind = kind;
     lk_expect expect = lk__expect(g->parts.settings, a->now_s);
-    lk_status status = prove_token(g, text, &expect, &scratch, &claims, &out->reason);
+    lk_status status =
+        kind == LK_KIND_JWT ? prove_jwt(a, text, &scratch, &claims, &by)
+                            : lk_token_check(g->parts.ring, text, &expect, &scratch, &claims, &out->reason);
     if (status == LK_OK)
         status = trust_view(a);
     if (status != LK_OK)
@@ -474,6 +528,7 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     judge_renewal(a, &claims);
     out->has_session = claims.has_session;
     out->logged_in = true;
+    out->foreign = by != NULL;
     out->generation = claims.generation;
     out->flags = LK_SESSION_TOKEN;
     out->auth_s = claims.auth_s != 0 ? claims.auth_s : claims.issued_s;
@@ -540,6 +595,19 @@ static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
     return LK_REFUSED;
 }
 
+/* Applications know users by name. Somebody who could register as "idp.example/42" would be the user 42 of that
+ * issuer to them: such a name is not passed on, and they get the id instead. */
+static void keep_apart(const lk_guard *g, lk_identity *out)
+{
+    const lk_settings *s = g->parts.settings;
+    for (uint32_t i = 0; i < s->trusts_n; i++) {
+        lk_view realm = lk_view_of(s->trusts[i].realm), name = lk_view_of(out->name);
+        if (name.len > realm.len && name.p[realm.len] == '/' &&
+            lk_view_equal_nocase(lk_view_part(name, 0, realm.len), realm))
+            out->name[0] = '\0';
+    }
+}
+
 /* From the candidate to who it is. *WHY is in out->reason. */
 static lk_status identify(attempt *a)
 {
@@ -564,6 +632,8 @@ static lk_status identify(attempt *a)
     }
     if (status == LK_OK)
         status = check_kind(a, out->kind, c.text);
+    if (status == LK_OK && !out->foreign)
+        keep_apart(a->g, out);
     /* A login for a month does not ride where ids are written down. */
     if (status == LK_OK && by_url && (out->flags & LK_SESSION_REMEMBER) != 0) {
         out->reason = LK_REASON_WRONG_CARRIER;
@@ -572,7 +642,8 @@ static lk_status identify(attempt *a)
     if (status == LK_OK && !by_url && (out->flags & LK_SESSION_ENDING) == 0 && lk__converts(a->g, out))
         out->reissue = LK_REISSUE_STORE;
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
-    out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && (status == LK_REFUSED || status == LK_STALE);
+    out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && !a->keeps_cookie &&
+                       (status == LK_REFUSED || status == LK_STALE);
     return status;
 }
 
@@ -647,6 +718,7 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
     if (status == LK_OK) {
         judge_view(&a);
         question->wants_session = false;
+        question->wants_keys = 0;
         question->wants_view = a.view_lags;
         status = identify(&a);
     } else if (presents_nothing(presented)) {

@@ -4,6 +4,7 @@
  */
 #include "guard/guard_internal.h"
 #include "guard/open_store.h"
+#include "guard/trust_internal.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,10 +94,15 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
     lk_status status = LK_FAULT;
     if (pthread_mutex_init(&g->touch_lock, NULL) != 0)
         goto out;
+    if (lk__verified_open(g) != LK_OK || lk__trusts_open(g, note) != LK_OK) {
+        (void)pthread_mutex_destroy(&g->touch_lock);
+        goto out;
+    }
     status = open_view(g);
     if (status != LK_OK) {
         lk_note_set(note, "cannot read what was revoked from the %s store; not starting without it",
                     lk_store_name(parts.store));
+        lk__trusts_close(g);
         (void)pthread_mutex_destroy(&g->touch_lock);
         status = LK_FAULT;
         goto out;
@@ -119,6 +125,7 @@ void lk_guard_close(lk_guard *g)
     (void)!lk_guard_upkeep(g);
     if (g->store_is_remote)
         lk__view_close(g);
+    lk__trusts_close(g);
     (void)pthread_mutex_destroy(&g->touch_lock);
     lk_free(g->parts.env, g);
 }

@@ -30,6 +30,9 @@ struct lk_guard {
     lk_cutoff copies[LK_COPIES_MAX]; /* under touch_lock as well */
     size_t copies_n;
 
+    struct lk__trusts *trusts; /* NULL: nobody beside us */
+    uint64_t token_places;     /* of verified tokens in the table */
+    uint8_t trust_name[32];    /* a keyed hash of all that latchkey_trust says */
     uint64_t store_name;             /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
     pthread_mutex_t follow_lock;     /* one thread of this process at a time takes over events */
@@ -155,10 +158,15 @@ void lk__seen_note(lk_guard *g, const lk_session *s, int64_t seen_s, int64_t now
 /* The latest known use of S: its record, or the table if that is later. */
 int64_t lk__seen_s(lk_guard *g, const lk_session *s);
 
-/* Verified tokens. get: LK_OK with claims viewing into SCRATCH, or LK_MISS. */
+/* ---- verified.c ---- */
+LK_CHECKED lk_status lk__verified_open(lk_guard *g); /* LK_OK, LK_FAULT */
+/* How many tokens can be remembered. */
+uint64_t lk__verified_places(const lk_guard *g);
+/* LK_OK with claims viewing into SCRATCH, or LK_MISS: also when the key is gone. */
 LK_CHECKED lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch,
                                       lk_claims *out);
-void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims);
+/* SET is the id of the key set it was proven by, 0 for our own keys. */
+void lk__verified_put(lk_guard *g, lk_view text, uint64_t set, int64_t now_s, const lk_claims *claims);
 
 /* check.c: the one credential that was PRESENTED in any carrier; ROOM holds LK_SEALED_MAX bytes. LK_OK;
  * LK_MISS; LK_REFUSED. */

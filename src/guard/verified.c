@@ -2,62 +2,146 @@
  *
  * verified.c - a signature is checked once: the claims of a proven token, remembered in shared memory.
  *
- * An entry is named by a keyed hash of the token together with what it was checked against, so that neither
- * another token nor another audience ever meets it. It keeps the claims, not the proof: times, key and
- * cut-offs are looked at again on every use.
+ * An entry keeps the claims, not the proof: times, keys and cut-offs are looked at again on every use. It is
+ * found by a keyed hash of the token together with all that it was checked against, so that neither another
+ * token nor another audience ever meets it.
+ *
+ * Tokens have a fixed number of places, an eighth of the table, and every token has two that its hash names.
+ * So they push out each other and nothing else, however many there are: a place is filled with memory that is
+ * free already, or not at all. A token that was used again is safe from others for PROTECT_S after its last
+ * use: a flood of tokens that are each shown once goes by. Losing a place costs one signature.
+ * docs/threat-model.md
  *
  *   offset  bytes
- *   0       16     the second half of the keyed hash (the first half is the key of the entry)
- *   16      sizeof(fixed)
+ *   0       32     the keyed hash
+ *   32      sizeof(fixed)
  *   ..             the texts, one after the other, lengths in fixed
  */
 #include "crypto/mac.h"
-#include "guard/guard_internal.h"
+#include "guard/trust_internal.h"
+#include <stddef.h>
 #include <string.h>
 
-enum { TEXTS = 12, VALUE_MAX = 2048, CHECK_LEN = LK_MAC_LEN - LK_TABLE_KEY_LEN };
+/* The texts of lk_claims that a check may come to ask for: whoever adds one to the struct adds it here. A
+ * simple token's `params` are not among them, as those tokens are not remembered. */
+static const size_t texts[] = {
+    offsetof(lk_claims, user),   offsetof(lk_claims, name),   offsetof(lk_claims, realm),
+    offsetof(lk_claims, roles),  offsetof(lk_claims, scope),  offsetof(lk_claims, client),
+    offsetof(lk_claims, device), offsetof(lk_claims, issuer), offsetof(lk_claims, audience),
+    offsetof(lk_claims, id),     offsetof(lk_claims, kid),    offsetof(lk_claims, bound),
+};
+
+enum {
+    TEXTS = sizeof(texts) / sizeof(texts[0]),
+    PLACE_LEN = 1024,  /* bytes of the table that one place has, and what is longer is not remembered */
+    VALUE_MAX = 960,   /* so that it fits, with its head */
+    PARTS = 8,         /* the share of the table: one in so many */
+    WAYS = 2,          /* places of one token */
+    PROTECT_S = 60,    /* after its last use */
+    TOUCH_EVERY_S = 8, /* a use is noted at most so often */
+    KEPT_AFTER_S = 60  /* the longest leeway */
+};
 
 typedef struct fixed {
     int64_t issued_s, issued_ms, not_before_s, expires_s, auth_s, session_ends_s;
+    uint64_t set; /* the key set it was checked by; 0: our own keys */
     uint32_t generation;
     uint32_t has_session;
     lk_session_key session;
     uint16_t len[TEXTS];
 } fixed;
 
-static void texts_of(lk_claims *c, lk_view *texts[TEXTS])
+static lk_view *text_at(lk_claims *c, size_t i)
 {
-    lk_view *all[TEXTS] = {&c->user,   &c->name,   &c->realm,    &c->roles, &c->scope, &c->client,
-                           &c->device, &c->issuer, &c->audience, &c->id,    &c->kid,   &c->bound};
-    memcpy(texts, all, sizeof(all));
+    return (lk_view *)(void *)((uint8_t *)c + texts[i]);
+}
+
+/* ---- where ---- */
+
+/* SplitMix64 (Steele, Lea, Flood 2014): spreads the numbers of places over the index of the table. */
+static uint64_t spread(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t lk__verified_places(const lk_guard *g)
+{
+    lk_table_stats stats;
+    lk_table_stats_read(g->parts.table, &stats);
+    uint64_t sets = stats.size / PARTS / PLACE_LEN / WAYS;
+    return WAYS * (sets > 0 ? sets : 1);
+}
+
+/* Way W of the token with NAME; the first one is either of the two. */
+static void place_of(const lk_guard *g, const uint8_t name[LK_MAC_LEN], unsigned w,
+                     uint8_t key[LK_TABLE_KEY_LEN])
+{
+    uint64_t half[2], hash;
+    memcpy(&hash, name, sizeof(hash));
+    uint64_t place = hash % (g->token_places / WAYS) * WAYS + (w ^ (name[8] & 1));
+    half[0] = spread(2 * place);
+    half[1] = spread(2 * place + 1);
+    memcpy(key, half, sizeof(half));
 }
 
 static lk_status name_of(const lk_guard *g, lk_view text, uint8_t out[LK_MAC_LEN])
 {
     const lk_settings *s = g->parts.settings;
     const lk_view nul = lk_view_make("", 1);
-    const lk_view parts[] = {lk_view_of(s->jwt_issuer), nul, lk_view_of(s->jwt_audience), nul, text};
-    return lk_mac_run(lk_keyring_mac(g->parts.ring, LK_PURPOSE_VERIFIED_TOKEN), parts, 5, out);
+    const lk_view parts[] = {lk_view_of(s->jwt_issuer),
+                             nul,
+                             lk_view_of(s->jwt_audience),
+                             nul,
+                             lk_view_make(g->trust_name, sizeof(g->trust_name)),
+                             text};
+    return lk_mac_run(lk_keyring_mac(g->parts.ring, LK_PURPOSE_VERIFIED_TOKEN), parts,
+                      sizeof(parts) / sizeof(parts[0]), out);
 }
 
-lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch, lk_claims *out)
+/* All that latchkey_trust says: with another setting none of the entries there are is found. */
+lk_status lk__verified_open(lk_guard *g)
 {
-    uint8_t name[LK_MAC_LEN], value[VALUE_MAX];
-    lk_entry entry;
+    const lk_settings *s = g->parts.settings;
+    const lk_view parts[] = {LK_VIEW("latchkey_trust"), lk_view_make("", 1),
+                             lk_view_make(s->trusts, s->trusts_n * sizeof(s->trusts[0]))};
+    g->token_places = lk__verified_places(g);
+    return lk_mac_run(lk_keyring_mac(g->parts.ring, LK_PURPOSE_VERIFIED_TOKEN), parts, 3, g->trust_name);
+}
+
+static bool is_of(const uint8_t *value, const uint8_t name[LK_MAC_LEN])
+{
+    return lk_secret_equal(lk_view_make(value, LK_MAC_LEN), lk_view_make(name, LK_MAC_LEN));
+}
+
+/* ---- get ---- */
+
+/* Is the key that signed it still there? */
+static bool key_is_there(lk_guard *g, const fixed *f, const lk_claims *claims)
+{
+    if (f->set == 0)
+        return lk_keyring_verifier(g->parts.ring, claims->kid) != NULL;
+    for (uint32_t i = 0; g->trusts != NULL && i < g->trusts->n; i++) {
+        if (!lk_view_equal(claims->issuer, lk_view_of(g->trusts->all[i].conf->issuer)))
+            continue;
+        lk__trust_set *set = lk__trust_hold(g, i);
+        bool same = set != NULL && set->id == f->set;
+        if (set != NULL)
+            lk__trust_release(g, set);
+        return same;
+    }
+    return false;
+}
+
+static lk_status read_value(lk_guard *g, lk_view value, lk_buf *scratch, lk_claims *out)
+{
     fixed f;
-    lk_view *texts[TEXTS];
-    if (name_of(g, text, name) != LK_OK)
-        return LK_MISS;
-    lk_status status = lk_table_get(g->parts.table, LK_ENTRY_TOKEN, name, lk__table_s(g, now_s), value,
-                                    sizeof(value), &entry);
-    if (status != LK_OK || entry.len < CHECK_LEN + sizeof(f) ||
-        !lk_secret_equal(lk_view_make(value, CHECK_LEN), lk_view_make(name + LK_TABLE_KEY_LEN, CHECK_LEN)))
-        return LK_MISS;
-    memcpy(&f, value + CHECK_LEN, sizeof(f));
-    lk_view kept = lk_view_make(value, entry.len);
-    size_t at = CHECK_LEN + sizeof(f), start = scratch->len;
-    lk_buf_add(scratch, lk_view_part(kept, at, kept.len));
-    lk_view copied = lk_view_part(lk_buf_view(scratch), start, scratch->len);
+    memcpy(&f, value.p + LK_MAC_LEN, sizeof(f));
+    size_t at = 0, start = scratch->len;
+    lk_buf_add(scratch, lk_view_part(value, LK_MAC_LEN + sizeof(f), value.len));
+    lk_view copied = lk_view_make(scratch->p + start, scratch->len - start);
     *out = (lk_claims){.kind = LK_KIND_JWT,
                        .issued_s = f.issued_s,
                        .issued_ms = (uint16_t)f.issued_ms,
@@ -68,49 +152,110 @@ lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scr
                        .generation = f.generation,
                        .has_session = f.has_session != 0,
                        .session = f.session};
-    texts_of(out, texts);
-    at = 0;
     for (size_t i = 0; i < TEXTS; i++) {
-        *texts[i] = lk_view_part(copied, at, f.len[i]);
+        *text_at(out, i) = lk_view_part(copied, at, f.len[i]);
         at += f.len[i];
     }
-    /* The key may have been taken out of the ring since. */
-    if (scratch->full || at != copied.len || lk_keyring_verifier(g->parts.ring, out->kid) == NULL)
-        return LK_MISS;
-    return LK_OK;
+    return scratch->full || at != copied.len || !key_is_there(g, &f, out) ? LK_MISS : LK_OK;
 }
 
-void lk__verified_put(lk_guard *g, lk_view text, const lk_claims *claims)
+lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, lk_buf *scratch, lk_claims *out)
+{
+    uint8_t name[LK_MAC_LEN], key[LK_TABLE_KEY_LEN], value[VALUE_MAX];
+    lk_entry entry;
+    lk_buf before = *scratch;
+    now_s = lk__table_s(g, now_s);
+    if (name_of(g, text, name) != LK_OK)
+        return LK_MISS;
+    for (unsigned w = 0; w < WAYS; w++) {
+        place_of(g, name, w, key);
+        if (lk_table_get(g->parts.table, LK_ENTRY_TOKEN, key, now_s, value, sizeof(value), &entry) != LK_OK ||
+            entry.len < LK_MAC_LEN + sizeof(fixed) || !is_of(value, name))
+            continue;
+        if (read_value(g, lk_view_make(value, entry.len), scratch, out) != LK_OK)
+            break;
+        if (now_s - entry.seen_s >= TOUCH_EVERY_S)
+            (void)!lk_table_touch(g->parts.table, LK_ENTRY_TOKEN, key, (uint32_t)now_s, entry.expires_s,
+                                  NULL);
+        return LK_OK;
+    }
+    *scratch = before;
+    return LK_MISS;
+}
+
+/* ---- put ---- */
+
+/* Is there room for NAME in the place KEY: nothing, itself, or what was not used again for long? */
+static bool clear(lk_guard *g, const uint8_t name[LK_MAC_LEN], const uint8_t key[LK_TABLE_KEY_LEN],
+                  int64_t now_s)
+{
+    uint8_t there[LK_MAC_LEN];
+    lk_entry entry;
+    switch (lk_table_get(g->parts.table, LK_ENTRY_TOKEN, key, now_s, there, sizeof(there), &entry)) {
+    case LK_MISS:
+        return true;
+    case LK_OK:
+    case LK_FULL:
+        break;
+    case LK_REFUSED:
+    case LK_STALE:
+    case LK_FAULT:
+        return false;
+    }
+    if (!is_of(there, name) && entry.seen_s != 0 && now_s - entry.seen_s < PROTECT_S)
+        return false;
+    return lk_table_drop_if(g->parts.table, LK_ENTRY_TOKEN, key, entry.version) == LK_OK;
+}
+
+static void put(lk_guard *g, const uint8_t name[LK_MAC_LEN], int64_t now_s, int64_t expires_s, lk_view value)
+{
+    uint8_t key[LK_TABLE_KEY_LEN];
+    for (unsigned w = 0; w < WAYS; w++) {
+        place_of(g, name, w, key);
+        if (!clear(g, name, key, now_s))
+            continue;
+        /* Without room the signature is checked again next time, that is all. */
+        (void)!lk_table_add_spare(g->parts.table, LK_ENTRY_TOKEN, key, expires_s, value);
+        return;
+    }
+}
+
+static bool fill(const lk_claims *claims, uint64_t set, fixed *f, lk_claims *copy)
+{
+    memset(f, 0, sizeof(*f));
+    f->issued_s = claims->issued_s;
+    f->issued_ms = claims->issued_ms;
+    f->not_before_s = claims->not_before_s;
+    f->expires_s = claims->expires_s;
+    f->auth_s = claims->auth_s;
+    f->session_ends_s = claims->session_ends_s;
+    f->set = set;
+    f->generation = claims->generation;
+    f->has_session = claims->has_session ? 1 : 0;
+    f->session = claims->session;
+    *copy = *claims;
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (text_at(copy, i)->len > VALUE_MAX)
+            return false;
+        f->len[i] = (uint16_t)text_at(copy, i)->len;
+    }
+    return true;
+}
+
+void lk__verified_put(lk_guard *g, lk_view text, uint64_t set, int64_t now_s, const lk_claims *claims)
 {
     uint8_t name[LK_MAC_LEN], memory[VALUE_MAX];
-    lk_claims copy = *claims;
-    lk_view *texts[TEXTS];
     lk_buf value = lk_buf_over(memory, sizeof(memory));
+    lk_claims copy;
     fixed f;
-    memset(&f, 0, sizeof(f));
-    f.issued_s = claims->issued_s;
-    f.issued_ms = claims->issued_ms;
-    f.not_before_s = claims->not_before_s;
-    f.expires_s = claims->expires_s;
-    f.auth_s = claims->auth_s;
-    f.session_ends_s = claims->session_ends_s;
-    f.generation = claims->generation;
-    f.has_session = claims->has_session ? 1 : 0;
-    f.session = claims->session;
-    texts_of(&copy, texts);
-    for (size_t i = 0; i < TEXTS; i++) {
-        if (texts[i]->len > UINT16_MAX)
-            return;
-        f.len[i] = (uint16_t)texts[i]->len;
-    }
-    if (name_of(g, text, name) != LK_OK)
+    if (!fill(claims, set, &f, &copy) || name_of(g, text, name) != LK_OK)
         return;
-    lk_buf_add(&value, lk_view_make(name + LK_TABLE_KEY_LEN, CHECK_LEN));
+    lk_buf_add(&value, lk_view_make(name, LK_MAC_LEN));
     lk_buf_add(&value, lk_view_make(&f, sizeof(f)));
     for (size_t i = 0; i < TEXTS; i++)
-        lk_buf_add(&value, *texts[i]);
-    /* A token with longer claims, or a full table: the signature is checked again next time, that is all. */
+        lk_buf_add(&value, *text_at(&copy, i));
+    /* One with longer claims is not remembered. */
     if (lk_buf_status(&value) == LK_OK)
-        (void)!lk_table_put(g->parts.table, LK_ENTRY_TOKEN, name, 0, lk__table_s(g, claims->expires_s + 60),
-                            lk_buf_view(&value));
+        put(g, name, lk__table_s(g, now_s), lk__table_s(g, claims->expires_s + KEPT_AFTER_S),
+            lk_buf_view(&value));
 }

@@ -16,6 +16,7 @@ typedef struct writing {
     uint64_t owner;   /* not for PUT_IF */
     int64_t expires_s, now_s;
     lk_view value;
+    bool spare; /* into free room only */
 } writing;
 
 /* What the entry that is there, or not, means for this write. */
@@ -77,6 +78,9 @@ static bool insert(lk_table *t, lk__stripe *s, const writing *w, uint32_t handle
     for (uint32_t tries = 0; tries < SLOT_TRIES;) {
         uint32_t level;
         _Atomic uint64_t *slot = lk__index_free(&t->index, w->id.base, 0, t->index.levels, 0, &level);
+        if (slot == NULL && w->spare) {
+            return false;
+        }
         if (slot == NULL) {
             (void)lk__evict_slot(t, s, w->id.base);
             tries++;
@@ -131,7 +135,8 @@ static lk_status write_entry(lk_table *t, writing *w)
     }
     lk__chunk *c = NULL;
     if (w->value.len <= LK_TABLE_VALUE_MAX) {
-        c = lk__room_take(t, lk__class_of(w->value.len), there ? r.chunk : NULL);
+        uint32_t cls = lk__class_of(w->value.len);
+        c = w->spare ? lk__room_find(t, cls) : lk__room_take(t, cls, there ? r.chunk : NULL);
     }
     if (c == NULL) {
         return LK_FULL;
@@ -161,20 +166,27 @@ static lk_status counted(lk_table *t, writing *w)
 lk_status lk_table_put(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN], uint64_t owner,
                        int64_t expires_s, lk_view value)
 {
-    writing w = {lk__id_of(t, kind, key), PUT, 0, owner, expires_s, 0, value};
+    writing w = {lk__id_of(t, kind, key), PUT, 0, owner, expires_s, 0, value, false};
     return counted(t, &w);
 }
 
 lk_status lk_table_add(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN], uint64_t owner,
                        int64_t expires_s, lk_view value)
 {
-    writing w = {lk__id_of(t, kind, key), ADD, 0, owner, expires_s, 0, value};
+    writing w = {lk__id_of(t, kind, key), ADD, 0, owner, expires_s, 0, value, false};
     return counted(t, &w);
+}
+
+lk_status lk_table_add_spare(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
+                             int64_t expires_s, lk_view value)
+{
+    writing w = {lk__id_of(t, kind, key), ADD, 0, 0, expires_s, 0, value, true};
+    return kind < LK_ENTRY_SESSION || kind >= LK_ENTRY_KINDS ? LK_FAULT : write_entry(t, &w);
 }
 
 lk_status lk_table_put_if(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                           uint64_t version, int64_t expires_s, lk_view value)
 {
-    writing w = {lk__id_of(t, kind, key), PUT_IF, version, 0, expires_s, 0, value};
+    writing w = {lk__id_of(t, kind, key), PUT_IF, version, 0, expires_s, 0, value, false};
     return counted(t, &w);
 }

@@ -22,7 +22,7 @@ static void open_parts(world *w)
     lk_note note = {""};
     must(lk_keyring_open(test_env(), w->settings.keys, true, &w->ring, &note), "keys", &note);
     must(lk_store_open(test_env(), w->settings.store, w->table, &w->store, &note), "store", &note);
-    lk_guard_parts parts = {test_env(), &w->settings, w->ring, w->table, w->store};
+    lk_guard_parts parts = {test_env(), &w->settings, w->ring, w->table, w->store, NULL};
     must(lk_guard_open(parts, &w->guard, &note), "guard", &note);
 }
 

@@ -48,7 +48,7 @@ HEADER_LAYER = {
     'keyring': 'keyring',
     'settings': 'settings',
     'credential': 'credential', 'store': 'store', 'account': 'account',
-    'guard': 'guard',
+    'guard': 'guard', 'trust': 'guard',
     'service': 'service', 'data': 'service',
 }
 
@@ -58,6 +58,7 @@ LIBRARY_HOMES = [
     (re.compile(r'argon2\.h'), {'crypto'}, 'use crypto/password.h'),
     (re.compile(r'sqlite3\.h'), {'sql'}, 'use sql/sql.h'),
     (re.compile(r'lmdb\.h|hiredis'), {'store'}, 'use latchkey/store.h'),
+    (re.compile(r'curl/'), {'guard'}, 'use latchkey/trust.h'),
     (re.compile(r'ngx_'), {'nginx'}, 'the core knows no server: hand the bytes over in nginx/'),
 ]
 

@@ -316,7 +316,7 @@ static void another_process_takes_over_when_the_follower_is_gone(void **state)
     lk_guard *second = NULL;
     lk_note note = {""};
     (void)state;
-    lk_guard_parts parts = {test_env(), &b.settings, b.ring, b.table, b.store};
+    lk_guard_parts parts = {test_env(), &b.settings, b.ring, b.table, b.store, NULL};
     assert_int_equal(lk_guard_start_follower(b.guard), LK_OK);
     assert_int_equal(lk_guard_open(parts, &second, &note), LK_OK);
     assert_int_equal(lk_guard_start_follower(second), LK_OK);
@@ -343,7 +343,7 @@ static void table_of_another_store_is_read_anew(void **state)
     world_open(&c, "sqlite");
     lk_table *kept = c.table;
     lk_guard_close(c.guard);
-    lk_guard_parts parts = {test_env(), &c.settings, c.ring, b.table, c.store};
+    lk_guard_parts parts = {test_env(), &c.settings, c.ring, b.table, c.store, NULL};
     lk_note note = {""};
     assert_int_equal(lk_guard_open(parts, &c.guard, &note), LK_OK);
     lk_issued cleo;
@@ -352,7 +352,7 @@ static void table_of_another_store_is_read_anew(void **state)
         lk_guard_cutoff(c.guard, LK_LEVEL_USER, LK_VIEW(""), LK_VIEW("cleo"), LK_REASON_BANNED, NULL, NULL),
         LK_OK);
     lk_guard_close(c.guard);
-    lk_guard_parts back = {test_env(), &b.settings, b.ring, b.table, b.store};
+    lk_guard_parts back = {test_env(), &b.settings, b.ring, b.table, b.store, NULL};
     assert_int_equal(lk_guard_open(back, &c.guard, &note), LK_OK);
     assert_out(check(&b, &token), LK_REASON_BANNED);
     lk_guard_close(c.guard);

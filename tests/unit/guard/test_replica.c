@@ -51,7 +51,7 @@ static void open_b(bool fresh_table)
         assert_int_equal(lk_table_open(test_env(), NULL, 8u << 20, &b.table, &joined, &note), LK_OK);
     if (lk_store_open_replicated(test_env(), a.settings.store, copy, b.table, &b.store, &note) != LK_OK)
         fail_msg("%s", note.text);
-    lk_guard_parts parts = {test_env(), &b.settings, a.ring, b.table, b.store};
+    lk_guard_parts parts = {test_env(), &b.settings, a.ring, b.table, b.store, NULL};
     assert_int_equal(lk_guard_open(parts, &b.guard, &note), LK_OK);
 }
 
