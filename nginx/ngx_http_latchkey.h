@@ -177,6 +177,7 @@ typedef struct {
     ngx_str_t                    roles;
     ngx_str_t                    scope;
     ngx_str_t                    session;    /* public id */
+    ngx_str_t                   *params;     /* of its simple token, once read */
     ngx_str_t                   *set_cookies; /* wait for the header filter */
     ngx_uint_t                   set_cookies_n;
     ngx_str_t                    body;       /* of a call to the API */
@@ -185,6 +186,8 @@ typedef struct {
     unsigned                     pieces:LK_SEALED_PIECES; /* cookies that came */
     unsigned                     no_store:1;
     unsigned                     by_url:1;   /* its session came in the path */
+    unsigned                     by_token:1; /* a simple token let it in */
+    unsigned                     carrier:2;  /* where that rode */
     unsigned                     issued:1;   /* an anonymous session was made */
     unsigned                     tried:1;    /* ... or could not be */
     unsigned                     too_large:1;

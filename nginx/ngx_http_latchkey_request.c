@@ -184,6 +184,10 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
 
     ctx->reason = id->reason;
     ctx->by_url = id->has_session && id->carrier == LK_CARRIER_URL;
+    ctx->by_token = id->verdict == LK_VERDICT_ALLOW && id->logged_in
+                    && id->kind == LK_KIND_TOKEN;
+    ctx->carrier = (unsigned) id->carrier & 3;
+    ctx->params = NULL;
     ctx->pieces = id->pieces & ((1u << LK_SEALED_PIECES) - 1);
 
     p = ngx_http_latchkey_text(r, ctx, len);
@@ -255,6 +259,8 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
             }
         }
     }
+
+    ngx_memzero(presented, sizeof(lk_presented));
 
     presented->url = ngx_http_latchkey_url_presented(r);
     presented->sealed = lk_view_make(NULL, 0);

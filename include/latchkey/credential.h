@@ -154,6 +154,10 @@ LK_CHECKED lk_status lk_token_param_add(lk_view name, lk_view value, lk_buf *par
 /* One fixed parameter by name from claims->params, as it is written there: a comma in it is %2C, a percent
  * sign %25. LK_OK or LK_MISS. */
 LK_CHECKED lk_status lk_token_param(lk_view params, lk_view name, lk_view *value);
+/* The same where names know no case and have only letters, digits and _ (variables of nginx): a _ in NAME stands
+ * for -, . and _. The text itself, without escapes, is appended to OUT. LK_OK; LK_MISS, also when two parameters
+ * would answer to NAME, since neither may pass for the other; LK_FULL. */
+LK_CHECKED lk_status lk_token_param_text(lk_view params, lk_view name, lk_buf *out);
 
 /* --- jwt
  * --------------------------------------------------------------------------------------------------------------

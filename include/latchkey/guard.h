@@ -223,6 +223,11 @@ static inline const char *lk_identity_user_name(const lk_identity *id)
     return id->name[0] != '\0' ? id->name : id->user;
 }
 int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */
+/* The fixed parameters of the simple token that rode in CARRIER and let the request in: proven again, without any
+ * look-up, so that nothing is read of a text that nobody signed. *PARAMS is in SCRATCH (LK_CREDENTIAL_MAX), for
+ * lk_token_param_text. LK_OK; LK_MISS for any other credential. */
+LK_CHECKED lk_status lk_guard_params(lk_guard *g, const lk_presented *presented, lk_carrier carrier,
+                                     lk_buf *scratch, lk_view *params);
 
 /* ---- issue
  * -------------------------------------------------------------------------------------------------------- */

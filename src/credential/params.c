@@ -246,6 +246,43 @@ lk_status lk_token_param(lk_view params, lk_view name, lk_view *value)
     return LK_MISS;
 }
 
+/* Does the parameter NAME answer to WANTED, which knows no case and has _ for - and . as well? */
+static bool answers_to(lk_view name, lk_view wanted)
+{
+    if (name.len != wanted.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.p[i] == '-' || name.p[i] == '.' ? '_' : name.p[i];
+
+        if (!lk_view_equal_nocase(lk_view_make(&c, 1), lk_view_part(wanted, i, 1)))
+            return false;
+    }
+    return true;
+}
+
+lk_status lk_token_param_text(lk_view params, lk_view name, lk_buf *out)
+{
+    lk_view value = {0};
+    size_t found = 0;
+    param p;
+
+    while (params.len > 0 && take_param(&params, &p) == LK_OK) {
+        if (answers_to(p.name, name)) {
+            value = p.value;
+            found++;
+        }
+    }
+    if (found != 1 || !has_right_escapes(value))
+        return LK_MISS;
+    for (size_t at = 0; at < value.len; at++) {
+        bool is_escape = value.p[at] == '%';
+
+        lk_buf_add_byte(out, is_escape ? escaped(lk_view_part(value, at, value.len)) : value.p[at]);
+        at += is_escape ? 2 : 0;
+    }
+    return lk_buf_status(out);
+}
+
 /* --- Writing ---------------------------------------------------------------------------------------------
  */
 

@@ -426,6 +426,29 @@ static lk_status prove_jwt(attempt *a, lk_view text, lk_buf *scratch, lk_claims 
     return prove_own(a->g, text, &expect, costly, scratch, claims, &a->out->reason);
 }
 
+lk_status lk_guard_params(lk_guard *g, const lk_presented *presented, lk_carrier carrier, lk_buf *scratch,
+                          lk_view *params)
+{
+    uint8_t memory[LK_SEALED_MAX];
+    lk_buf room = lk_buf_over(memory, sizeof(memory));
+    lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
+    unsigned pieces;
+    candidate c;
+    lk_kind kind;
+    lk_reason why;
+    lk_claims claims;
+    *params = (lk_view){0};
+    if (find_candidate(g, presented, 1u << carrier, &room, &c, &pieces, &why) != LK_OK ||
+        lk_credential_kind(c.text, &kind) != LK_OK || kind != LK_KIND_TOKEN)
+        return LK_MISS;
+    lk_status status = lk_token_check(g->parts.ring, c.text, &expect, scratch, &claims, &why);
+    /* It was good when it let the request in, which may take longer than it lives. */
+    if (status != LK_OK && !(status == LK_STALE && why == LK_REASON_EXPIRED))
+        return LK_MISS;
+    *params = claims.params;
+    return LK_OK;
+}
+
 /* May a token be decided on the view of the cut-offs there is? LK_OK; LK_FAULT; LK_MISS with a->asks. */
 static lk_status trust_view(attempt *a)
 {

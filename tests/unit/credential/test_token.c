@@ -399,6 +399,74 @@ static void parameter_is_found_by_its_whole_name(void **state)
     assert_int_equal(lk_token_param((lk_view){0}, LK_VIEW("a"), &value), LK_MISS);
 }
 
+static void assert_param(const char *params, const char *name, const char *value)
+{
+    uint8_t memory[64];
+    lk_buf out = lk_buf_over(memory, sizeof(memory));
+    lk_status status = lk_token_param_text(lk_view_of(params), lk_view_of(name), &out);
+
+    assert_int_equal(status, value != NULL ? LK_OK : LK_MISS);
+    assert_view(lk_buf_view(&out), value != NULL ? value : "");
+}
+
+static void parameter_under_the_name_of_a_variable_is_one_or_none(void **state)
+{
+    lk_buf small = lk_buf_over(minted, 2);
+
+    (void)state;
+    assert_param("a=50%25,b=1%2Croles=x", "a", "50%");
+    assert_param("a=50%25,b=1%2Croles=x", "b", "1,roles=x");
+    assert_param("Shop-Id=1", "shop_id", "1");
+    assert_param("shop.id=1", "SHOP_ID", "1");
+    assert_param("shop_id=", "shop_id", "");
+    assert_param("shop-id=1,shop_id=2", "shop_id", NULL);
+    assert_param("A=1,a=1", "a", NULL);
+    assert_param("a_b=1", "a-b", NULL);
+    assert_param("ab=1", "a", NULL);
+    assert_param("a=1", "ab", NULL);
+    assert_param("a=1", "", NULL);
+    assert_param("", "a", NULL);
+    assert_param("a=%2", "a", NULL); /* no token says this */
+    assert_int_equal(lk_token_param_text(LK_VIEW("a=123"), LK_VIEW("a"), &small), LK_FULL);
+}
+
+/* Users and parameters that would run into each other if anything in them were not written apart. */
+static void two_different_sets_of_claims_never_have_one_text(void **state)
+{
+    static const char *const users[] = {"a",  "a.1",  "a.b",      "a,b", "a%2Cb",
+                                        "a%", "a%25", "\303\244", "a=b", "YQ"};
+    static const char *const values[] = {"",  "1",   "1,y=2", "1%2Cy=2", "1%252Cy=2",
+                                         "%", "%25", ".",     "=",       "1.2"};
+    static uint8_t texts[100][512];
+    size_t lens[100], n = 0;
+
+    (void)state;
+    for (size_t u = 0; u < 10; u++) {
+        for (size_t v = 0; v < 10; v++, n++) {
+            uint8_t memory[64], value[64];
+            lk_buf params = lk_buf_over(memory, sizeof(memory)), back = lk_buf_over(value, sizeof(value));
+            lk_claims in = {.user = lk_view_of(users[u]), .issued_s = NOW, .expires_s = NOW + 9}, c;
+            lk_reason why;
+            lk_view token;
+
+            assert_int_equal(lk_token_param_add(LK_VIEW("x"), lk_view_of(values[v]), &params), LK_OK);
+            in.params = lk_buf_view(&params);
+            token = mint_claims(&in);
+            memcpy(texts[n], token.p, token.len);
+            lens[n] = token.len;
+            for (size_t i = 0; i < n; i++)
+                assert_true(lens[i] != token.len || memcmp(texts[i], token.p, token.len) != 0);
+            assert_int_equal(check_token(token, &lenient, &c, &why), LK_OK);
+            assert_view(c.user, users[u]);
+            assert_int_equal(lk_token_param_text(c.params, LK_VIEW("x"), &back), LK_OK);
+            assert_view(lk_buf_view(&back), values[v]);
+        }
+    }
+    assert_int_equal(lk_token_mint(ring, &(lk_claims){.issued_s = NOW, .expires_s = NOW + 9},
+                                   &(lk_buf){.p = minted, .cap = sizeof(minted)}),
+                     LK_REFUSED); /* nobody is no user */
+}
+
 static void parameters_that_cannot_be_said_are_not_signed(void **state)
 {
     static const char *const wrong[] = {
@@ -532,6 +600,8 @@ int main(void)
         cmocka_unit_test(kept_name_is_refused_among_the_other_parameters),
         cmocka_unit_test(parameters_put_together_are_escaped),
         cmocka_unit_test(parameter_is_found_by_its_whole_name),
+        cmocka_unit_test(parameter_under_the_name_of_a_variable_is_one_or_none),
+        cmocka_unit_test(two_different_sets_of_claims_never_have_one_text),
         cmocka_unit_test(parameters_that_cannot_be_said_are_not_signed),
         cmocka_unit_test(token_that_makes_no_sense_is_not_signed),
         cmocka_unit_test(token_under_a_kid_that_is_not_an_hmac_key_is_refused),
