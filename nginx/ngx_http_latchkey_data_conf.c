@@ -136,6 +136,13 @@ ngx_http_latchkey_data_name(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (lk_field_is_ours(ngx_http_latchkey_view(arg))) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is a field that the gateway keeps for itself",
+                           arg);
+        return NGX_CONF_ERROR;
+    }
+
     name = ngx_array_push(&conf->names);
     if (name == NULL) {
         return NGX_CONF_ERROR;

@@ -217,6 +217,40 @@ LK_CHECKED lk_status lk_challenge_signed(const lk_env *env, lk_view jwk, lk_view
 LK_CHECKED lk_status lk_device_session_id(const lk_keyring *ring, const lk_device *d, lk_view text,
                                           lk_view from, char id[LK_SESSION_ID_LEN + 1], lk_session_key *key);
 
+/* --- refresh: r1.family.began.number.random.mac
+ * ------------------------------------------------------------------- */
+/* What a client gets its next token with. All that one login is given one after the other are its family,
+ * named by the public id of the session record behind them. Each is proven by itself, before anything is
+ * looked up, and gives away its successor - to whoever has the keys. Format: docs/formats/refresh.md */
+#define LK_REFRESH_MAX 120
+typedef struct lk_refresh_token {
+    lk_session_key family;
+    int64_t began_s; /* when the login was that the family comes from */
+    int64_t number;  /* 1, 2, ... */
+    size_t len;
+    char text[LK_REFRESH_MAX + 1]; /* NUL-terminated; a secret: wipe the struct when done */
+} lk_refresh_token;
+
+static inline lk_view lk_refresh_view(const lk_refresh_token *token)
+{
+    return lk_view_make(token->text, token->len);
+}
+
+/* The first of FAMILY. LK_OK; LK_FAULT, then *out is zero. No allocation. */
+LK_CHECKED lk_status lk_refresh_first(const lk_env *env, const lk_keyring *ring, const lk_session_key *family,
+                                      int64_t began_s, lk_refresh_token *out);
+/* The one after NOW: always the same. NOW must have been proven. LK_OK; LK_FAULT, then *out is zero. */
+LK_CHECKED lk_status lk_refresh_next(const lk_keyring *ring, const lk_refresh_token *now,
+                                     lk_refresh_token *out);
+/* Is TEXT one that was made with RING? Constant time. LK_OK; LK_REFUSED with *why = malformed or
+ * bad_signature; LK_FAULT. On anything but LK_OK, *out is zero. Whether it is still good its record says. */
+LK_CHECKED lk_status lk_refresh_read(const lk_keyring *ring, lk_view text, lk_refresh_token *out,
+                                     lk_reason *why);
+/* What the record keeps of it. LK_OK; LK_FAULT. */
+LK_CHECKED lk_status lk_refresh_hash(const lk_keyring *ring, const lk_refresh_token *token, lk_digest *out);
+/* Does TEXT have the shape of one, and what would it say? Proves nothing. */
+bool lk_refresh_is_shaped(lk_view text, lk_refresh_token *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -245,6 +245,7 @@ typedef struct lk_login {
     int64_t auth_s;
     lk_view bound; /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
     bool renews;   /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
+    bool refreshes; /* a token in a header: with a refresh token beside it */
 } lk_login;
 
 #define LK_ISSUED_MAX (LK_SEALED_MAX + 1)
@@ -256,8 +257,10 @@ typedef struct lk_issued {
     lk_session_key key;
     uint32_t generation;
     uint32_t flags; /* LK_SESSION_*: a cookie of a remembered login outlives the browser */
-    int64_t created_s, issued_s, ends_s, expires_s;
+    int64_t created_s, issued_s, ends_s, expires_s; /* of the session */
     lk_reason why; /* with LK_FULL: session_limit when the user has all the sessions he may have */
+    int64_t token_ends_s;     /* of a token: when it ends itself */
+    lk_refresh_token refresh; /* beside a token; len 0: none */
 } lk_issued;
 void lk_issued_wipe(lk_issued *issued);
 
@@ -306,6 +309,43 @@ bool lk_guard_signature_asks(const lk_guard *g);
  * *why: the request came before; LK_FULL: too many in their time, of this key or of all; LK_FAULT: could not
  * be told apart, and is not let in. */
 LK_CHECKED lk_status lk_guard_signature_use(lk_guard *g, const lk_signed *s, lk_reason *why);
+
+/* ---- refresh: src/guard/refresh.c, docs/formats/refresh.md
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* May the one whose login that was still have a token? Asked with the record of his login before anything is
+ * changed; may put what is so now into NOW: name and roles (texts that live until lk_guard_refresh returns).
+ * LK_OK; LK_STALE with *why: never again, and the login ends; LK_REFUSED with *why: not this time; LK_FAULT.
+ * Blocking. */
+typedef lk_status (*lk_refresh_who)(void *context, const lk_session *login, lk_login *now, lk_reason *why);
+
+typedef enum lk_refreshed {
+    LK_REFRESHED_NOT,   /* nothing was done */
+    LK_REFRESHED_NEW,   /* the token was used for the first time */
+    LK_REFRESHED_AGAIN, /* once more within the grace time: the same successor */
+    LK_REFRESHED_REUSED /* after its successor was used, or after the grace time: the login was ended */
+} lk_refreshed;
+
+typedef struct lk_refresh_ask {
+    lk_view text;  /* the refresh token that was presented */
+    lk_view scope; /* empty: as the login has it; else words of that and no other */
+    lk_refresh_who who;
+    void *context; /* handed to WHO, which may be NULL: as the record says */
+    /* the answer */
+    lk_refreshed how;
+    lk_reason why;  /* of LK_REFUSED and LK_STALE */
+    lk_identity id; /* whose login it is: once found has_session, with user, scope, times and public id */
+} lk_refresh_ask;
+
+/* A new token, and the successor of the refresh token, in OUT. However many ask with one token at the same
+ * time, on however many nodes, they get one successor, and so does who asks again within latchkey_refresh
+ * grace=, as after a lost answer. Blocking; asks the store that is written to. LK_OK; LK_REFUSED: no token of
+ * ours (malformed, bad_signature: nothing was looked up), or not this time; LK_STALE: the login is over;
+ * LK_FULL; LK_FAULT: could not look or write, and asking again settles it. */
+LK_CHECKED lk_status lk_guard_refresh(lk_guard *g, lk_refresh_ask *ask, lk_issued *out);
+/* Could it be used now? Changes nothing, ends nothing, asks nobody WHO; LK_STALE with how = reused for one
+ * that would end the login. */
+LK_CHECKED lk_status lk_guard_refresh_look(lk_guard *g, lk_refresh_ask *ask);
 
 /* ---- the session of a request
  * ---------------------------------------------------------------------------------------- */
@@ -411,6 +451,10 @@ typedef enum lk_counter {
     LK_COUNT_PROOFS,       /* DPoP proofs that were good */
     LK_COUNT_SIGNED,       /* signed requests that were good */
     LK_COUNT_REPLAYED,     /* of either kind, that came again */
+    LK_COUNT_REFRESHED,       /* refresh tokens used for the first time */
+    LK_COUNT_REFRESHED_AGAIN, /* ... once more within the grace time */
+    LK_COUNT_REFRESH_REUSED,  /* ... later than that: the login was ended */
+    LK_COUNT_REFRESH_REFUSED, /* ... that were no good */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

@@ -90,6 +90,7 @@ typedef enum lk_purpose {
     LK_PURPOSE_CLIENT,         /* keyed hash of the secrets of OAuth clients */
     LK_PURPOSE_DEVICE,         /* what devices hold, their challenges and the ids of their sessions */
     LK_PURPOSE_PROOF,          /* nonces of DPoP proofs; names of signed requests in stores */
+    LK_PURPOSE_REFRESH,        /* refresh tokens: their proof, their successors, their hashes */
     LK_PURPOSE_COUNT
 } lk_purpose;
 

@@ -124,6 +124,10 @@ typedef struct lk_field {
 bool lk_fields_next(lk_view fields, size_t *at, lk_field *out);
 LK_CHECKED lk_status lk_fields_get(lk_view fields, lk_view name, lk_view *value); /* LK_OK, LK_MISS */
 
+/* Is NAME one that the gateway keeps for itself: `latchkey.` and more? Applications and visitors neither see,
+ * set nor remove such a field, and it moves into no other session. */
+bool lk_field_is_ours(lk_view name);
+
 /* Field operations. A change is a list of these, applied all or none to a session that is still in the
  * generation the writer saw: two writers of different fields both win, a writer that comes after a logout
  * loses. Values are JSON texts. */

@@ -93,6 +93,10 @@ typedef struct lk_settings {
     char jwt_issuer[256];
     char jwt_audience[256];
 
+    /* latchkey_refresh on|off [ttl=30d] [idle=7d] [grace=30s] */
+    bool refresh;
+    int64_t refresh_ttl_s, refresh_idle_s, refresh_grace_s;
+
     char prefix[64];              /* latchkey_prefix /auth */
     bool registration;            /* latchkey_registration on|off */
     char realm[LK_REALM_MAX + 1]; /* latchkey_realm NAME: the account system of this gateway */

@@ -295,7 +295,8 @@ static bool reaches_devices(lk_level level)
 
 int64_t lk__cutoff_until_s(const lk_settings *s, lk_level level, int64_t now_s)
 {
-    const int64_t lives[] = {s->absolute_s, s->remember_s, s->anonymous_s, s->token_ttl_s, s->jwt_ttl_s};
+    const int64_t lives[] = {s->absolute_s,  s->remember_s, s->anonymous_s,
+                             s->token_ttl_s, s->jwt_ttl_s,  s->refresh_ttl_s};
     int64_t longest = 0;
     for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++)
         if (lives[i] > longest)

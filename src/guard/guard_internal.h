@@ -241,6 +241,11 @@ LK_CHECKED lk_status lk__mint(lk_guard *g, lk_kind kind, const lk_session *s, bo
 LK_CHECKED lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session *s, lk_view bound,
                                     bool renews, lk_issued *out);
 
+/* refresh.c: begin the family of S, which has its key: its first token goes to OUT, its state into the fields
+ * of S, which then view into FIELDS (empty, room for LK_FIELDS_BYTES_MAX). */
+LK_CHECKED lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_session *s, lk_buf *fields,
+                                       lk_issued *out);
+
 /* reissue.c: is ID's credential of another way, and turned into ours? */
 bool lk__converts(const lk_guard *g, const lk_identity *id);
 

@@ -57,6 +57,11 @@ static void describe(lk_guard *g, lk_kind kind, const lk_login *login, lk_sessio
         s->flags = LK_SESSION_TOKEN;
         /* Whoever checks a token looks at no record, so that nobody notes its use there: a token that is
          * renewed goes by its own time of issue (reissue.c). */
+        if (login->refreshes) {
+            s->idle_s = settings->refresh_idle_s;
+            s->expires_s = now_s + settings->refresh_ttl_s;
+            break;
+        }
         if (login->renews && login->remember)
             s->flags |= LK_SESSION_REMEMBER;
         if (login->renews)
@@ -125,6 +130,7 @@ static lk_status sign(lk_guard *g, lk_claims *claims, lk_issued *out)
     claims->id = (lk_view){0};
     out->len = text.len;
     out->text[text.len] = '\0';
+    out->token_ends_s = claims->expires_s;
     return status;
 }
 
@@ -180,7 +186,7 @@ static lk_status carry_fields(lk_guard *g, const lk_session *prior, lk_buf *out)
     lk_field field;
     size_t at = 0, n = 0;
     while (n < LK_FIELDS_MAX && lk_fields_next(prior->fields, &at, &field))
-        if (same_user || may_carry(g->parts.settings, field.name))
+        if (!lk_field_is_ours(field.name) && (same_user || may_carry(g->parts.settings, field.name)))
             ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
     return lk_fields_apply((lk_view){0}, ops, n, out, NULL);
 }
@@ -305,7 +311,7 @@ void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out)
  * thread. */
 typedef struct issue_memory {
     uint8_t record[LK_SESSION_ROOM];
-    uint8_t fields[LK_FIELDS_BYTES_MAX];
+    uint8_t fields[LK_FIELDS_BYTES_MAX], all_fields[LK_FIELDS_BYTES_MAX];
 } issue_memory;
 
 static lk_status carry_over(lk_guard *g, const lk_session *before, issue_memory *memory, lk_session *s)
@@ -368,6 +374,10 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     if (status == LK_OK)
         status = name(g, login, id, &s);
     come_after(&s, &before, fate);
+    if (status == LK_OK && login->refreshes) {
+        lk_buf fields = lk_buf_over(memory->all_fields, sizeof(memory->all_fields));
+        status = lk__refresh_begin(g, kind, &s, &fields, out);
+    }
     /* Signed before it is remembered: what fails leaves nothing behind. */
     if (status == LK_OK)
         status = make(g, kind, id, login, &s, out, note);

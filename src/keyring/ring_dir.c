@@ -24,6 +24,7 @@ static const char *const labels[LK_PURPOSE_COUNT] = {
     [LK_PURPOSE_CLIENT] = "latchkey client secret 1",
     [LK_PURPOSE_DEVICE] = "latchkey device 1",
     [LK_PURPOSE_PROOF] = "latchkey proof 1",
+    [LK_PURPOSE_REFRESH] = "latchkey refresh 1",
 };
 
 lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)

@@ -169,6 +169,9 @@ bool lk__issue_is_safe(lk__call *c);
 /* Make a session for WANT and answer: cookie or token, then JSON or the redirect to RETURN_TO. False when
  * nothing was issued: then the call is answered with the problem. */
 bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to);
+/* Answer with USER and what he was ISSUED; its token is in the body, with its refresh token, IN_BODY alone.
+ */
+void lk__answer_issued(lk__call *c, const lk_user *user, const lk_issued *issued, bool in_body);
 /* A new session for the one who asks, in place of his, with its fields, in a cookie. LK_OK; LK_FULL;
  * LK_FAULT. */
 LK_CHECKED lk_status lk__issue_again(lk__call *c);
@@ -191,6 +194,7 @@ void lk__register_page(lk__call *c);
 void lk__register_again(lk__call *c, int status, const char *word, lk_view detail);
 void lk__logout(lk__call *c);
 void lk__logout_page(lk__call *c);
+void lk__refresh(lk__call *c);
 void lk__session_get(lk__call *c);
 void lk__data_get(lk__call *c);
 void lk__data_patch(lk__call *c);

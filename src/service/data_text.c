@@ -38,16 +38,20 @@ void lk_data_headers_write(lk_view fields, lk_buf *out)
 {
     uint8_t room[2 + 2 * LK_FIELD_NAME_MAX];
     lk_field field;
+    size_t at = 0;
     bool any = false;
     lk_buf_add_byte(out, '{');
-    for (size_t at = 0; lk_fields_next(fields, &at, &field); any = true) {
+    while (lk_fields_next(fields, &at, &field)) {
         lk_buf name = lk_buf_over(room, sizeof(room));
+        if (lk_field_is_ours(field.name))
+            continue;
         lk_json_add_string(&name, field.name);
         if (any)
             lk_buf_add_byte(out, ',');
         lk_data_header_write(lk_buf_view(&name), out);
         lk_buf_add_byte(out, ':');
         lk_data_header_write(field.value, out);
+        any = true;
     }
     lk_buf_add_byte(out, '}');
 }

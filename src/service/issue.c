@@ -47,14 +47,13 @@ void lk__json_user(lk_buf *out, lk_view id, lk_view name, lk_view roles)
     lk_buf_add_text(out, "]}");
 }
 
-static void answer_json(lk__call *c, const lk__issue *want, const lk_issued *issued)
+void lk__answer_issued(lk__call *c, const lk_user *user, const lk_issued *issued, bool in_body)
 {
     char public_id[LK_PUBLIC_ID_LEN + 1];
     lk_buf body = lk__arena_buf(c->arena, 4096 + issued->len);
     lk_public_id_write(&issued->key, public_id);
     lk_buf_add_text(&body, "{\"user\":");
-    lk__json_user(&body, lk_view_of(want->user->id), lk_view_of(want->user->name),
-                  lk_view_of(want->user->roles));
+    lk__json_user(&body, lk_view_of(user->id), lk_view_of(user->name), lk_view_of(user->roles));
     lk_buf_add_printf(&body, ",\"session\":{\"public_id\":\"%s\",\"created\":", public_id);
     lk_buf_add_i64(&body, issued->created_s);
     lk_buf_add_text(&body, ",\"expires\":");
@@ -63,11 +62,16 @@ static void answer_json(lk__call *c, const lk__issue *want, const lk_issued *iss
     lk_buf_add_i64(&body, issued->ends_s);
     lk_buf_add_byte(&body, '}');
     /* Where the carrier is a cookie the credential is in no body, so that no script can read it. */
-    if (want->carrier != LK_CARRIER_COOKIE) {
+    if (in_body) {
         lk_buf_add_text(&body, ",\"token\":");
         lk__json_add(&body, lk_view_make(issued->text, issued->len));
         lk_buf_add_text(&body, ",\"token_type\":\"Bearer\",\"expires_in\":");
-        lk_buf_add_i64(&body, issued->expires_s - c->now_ms / 1000);
+        int64_t ends_s = issued->token_ends_s > 0 ? issued->token_ends_s : issued->expires_s;
+        lk_buf_add_i64(&body, ends_s - c->now_ms / 1000);
+        if (issued->refresh.len > 0) {
+            lk_buf_add_text(&body, ",\"refresh_token\":");
+            lk__json_add(&body, lk_refresh_view(&issued->refresh));
+        }
     }
     lk_buf_add_byte(&body, '}');
     lk__answer(c, 200, "application/json", &body);
@@ -117,7 +121,9 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
                       .address = c->req->address,
                       .remember = want->remember,
                       .renews = want->kind == LK_KIND_JWT && want->carrier == LK_CARRIER_COOKIE &&
-                                lk_way_of_settings(c->s->settings) == LK_WAY_TOKEN};
+                                lk_way_of_settings(c->s->settings) == LK_WAY_TOKEN,
+                      .refreshes = (want->kind == LK_KIND_JWT || want->kind == LK_KIND_TOKEN) &&
+                                   want->carrier == LK_CARRIER_HEADER && c->s->settings->refresh};
     if (lk__arena_failed(c->arena))
         return LK_FAULT;
     lk_status status = lk_guard_issue(c->s->guard, want->kind, &login, &c->presented,
@@ -188,7 +194,7 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
         lk__answer_redirect(c, 303,
                             want->carrier == LK_CARRIER_URL ? with_id(c, return_to, &issued) : return_to);
     else if (good)
-        answer_json(c, want, &issued);
+        lk__answer_issued(c, want->user, &issued, want->carrier != LK_CARRIER_COOKIE);
 out:
     lk_issued_wipe(&issued);
     return good;

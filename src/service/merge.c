@@ -197,6 +197,10 @@ static lk_status field_name(const lk_json_item *item, lk_buf *name, lk_note *not
     if (!good)
         lk_note_set(note, "the name of a field has 1 to %d bytes and no control characters",
                     LK_FIELD_NAME_MAX);
+    if (good && lk_field_is_ours(lk_buf_view(name))) {
+        lk_note_set(note, "names that begin with latchkey. are the gateway's own");
+        good = false;
+    }
     return good ? LK_OK : LK_REFUSED;
 }
 

@@ -27,6 +27,8 @@ static const lk__route routes[] = {
     {"GET", "/password", lk__password_page, NULL, PAGE | LOGIN},
     {"POST", "/password", lk__password, lk__password_again, SLOW | CSRF | BODY | LOGIN},
 
+    {"POST", "/refresh", lk__refresh, NULL, BARE | DATA | BODY},
+
     {"GET", "/session", lk__session_get, NULL, DATA},
     {"GET", "/session/data", lk__data_get, NULL, DATA},
     {"PATCH", "/session/data", lk__data_patch, NULL, DATA | CSRF},

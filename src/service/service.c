@@ -80,7 +80,7 @@ static bool find_visitor(lk__call *c)
 
 static bool read_body(lk__call *c)
 {
-    if ((c->route->flags & LK_ROUTE_CSRF) == 0)
+    if ((c->route->flags & (LK_ROUTE_CSRF | LK_ROUTE_BODY)) == 0)
         return true;
     if (c->req->body_too_large || c->req->body.len > LK_BODY_MAX) {
         lk__answer_problem(c, LK_PROBLEM_TOO_LARGE, LK_VIEW("a body has at most 16384 bytes"));

@@ -16,6 +16,8 @@ static void answer_data(lk__call *c, lk_view fields, uint32_t revision)
     bool first = true;
     lk_buf_add_byte(&body, '{');
     for (size_t at = 0; lk_fields_next(fields, &at, &field);) {
+        if (lk_field_is_ours(field.name))
+            continue;
         if (!first)
             lk_buf_add_byte(&body, ',');
         first = false;

@@ -98,6 +98,10 @@ static lk_status check_times(const lk_settings *s, lk_note *note)
         return refuse(
             note,
             "latchkey_session: remember= is shorter than absolute=: \"stay logged in\" would log out sooner");
+    if (s->refresh_idle_s > s->refresh_ttl_s)
+        return refuse(note, "latchkey_refresh: idle= is longer than ttl=, so it could never end a login");
+    if (s->refresh_grace_s >= s->refresh_idle_s)
+        return refuse(note, "latchkey_refresh: grace= has to be shorter than idle=");
     if (s->grace_s > s->fence_s)
         return refuse(note, "latchkey_session: grace= is longer than fence=: a replaced id would outlive the "
                             "mark of its logout");

@@ -177,6 +177,12 @@ const lk_setting_row lk__setting_rows[] = {
       TRUST_TIME("keep", keep_s, 0, 30 * DAY),
       TRUST_TIME("every", every_s, 1, HOUR),
       TRUST_TIME("leeway", leeway_s, 0, 60)}},
+    {{"latchkey_refresh", "on|off [ttl=30d] [idle=7d] [grace=30s]", "on ttl=30d idle=7d grace=30s",
+      "Refresh tokens beside tokens in headers: how long one login can be refreshed in all, and without use; "
+      "how long a token that was used gives the same successor again.",
+      1, 4},
+     {SWITCH(NULL, refresh), TIME("ttl", refresh_ttl_s, 10, 400 * DAY),
+      TIME("idle", refresh_idle_s, 10, 400 * DAY), TIME("grace", refresh_grace_s, 0, 5 * MINUTE)}},
     {{"latchkey_prefix", "PATH", "/auth", "Where the API and the pages live.", 1, 1}, {TEXT(NULL, prefix)}},
     {{"latchkey_registration", "on|off", "on", "May visitors make accounts for themselves?", 1, 1},
      {SWITCH(NULL, registration)}},

@@ -57,6 +57,13 @@ lk_status lk_fields_get(lk_view fields, lk_view name, lk_view *value)
     return LK_MISS;
 }
 
+bool lk_field_is_ours(lk_view name)
+{
+    const lk_view ours = LK_VIEW("latchkey.");
+
+    return lk_view_equal(lk_view_part(name, 0, ours.len), ours);
+}
+
 /* Fields being changed: the bytes of OUT from BASE on. */
 typedef struct work {
     lk_buf *out;
