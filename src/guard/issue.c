@@ -281,8 +281,8 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
     }
     if (status == LK_MISS || status == LK_STALE)
         status = lk_store_create(g->parts.store, s, limit, NULL);
-    if (status == LK_OK && (limit.max > 0 || limit.class_max > 0))
-        lk__view_hear(g); /* whom the limit ended */
+    if (status == LK_OK) /* what is left to do of the limit */
+        status = keep_limit(g, s, &limit, &tokens);
     return status;
 }
 
