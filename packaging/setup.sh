@@ -13,9 +13,9 @@ build=(gcc libc6-dev make meson ninja-build pkg-config python3 nginx nginx-dev l
        liblmdb-dev libsqlite3-dev libpq-dev libmariadb-dev libhiredis-dev libcurl4-openssl-dev libargon2-dev libunistring-dev libcrack2-dev cracklib-runtime scdoc)
 run=("${build[@]}")
 lab=("${build[@]}" postgresql redis-server redis-sentinel)
-test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto jose
+test=("${build[@]}" openssl libcmocka-dev python3-pytest python3-hypothesis python3-jwcrypto python3-authlib jose
       curl chromium haproxy iproute2 postgresql mariadb-server redis-server redis-sentinel redis-tools)
-bench=("${build[@]}" wrk curl postgresql mariadb-server redis-server redis-sentinel redis-tools)
+bench=("${build[@]}" libjwt-dev librhonabwy-dev libcjose-dev libjose-dev wrk curl postgresql mariadb-server redis-server redis-sentinel redis-tools)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;
