@@ -160,6 +160,23 @@ struct ngx_http_latchkey_ask_s {
 };
 
 
+/* A signed request, between its parts; see ngx_http_latchkey_signature.c. */
+#define NGX_HTTP_LATCHKEY_SIGN_READ      0   /* the body is to be read */
+#define NGX_HTTP_LATCHKEY_SIGN_READING   1
+#define NGX_HTTP_LATCHKEY_SIGN_BODY      2   /* it is there */
+#define NGX_HTTP_LATCHKEY_SIGN_ASKED     3   /* a thread judges it */
+#define NGX_HTTP_LATCHKEY_SIGN_GOOD      4
+#define NGX_HTTP_LATCHKEY_SIGN_BAD       5
+
+typedef struct {
+    lk_signed                    it;
+    lk_identity                  id;         /* of the key */
+    ngx_uint_t                   state;
+    lk_verdict                   verdict;    /* of BAD */
+    lk_reason                    why;
+} ngx_http_latchkey_sign_t;
+
+
 /* What is known about one request (a sub-request has its own).  It lives in a
  * pool cleanup, because internal redirects and named locations wipe r->ctx. */
 typedef struct {
@@ -169,6 +186,7 @@ typedef struct {
     ngx_http_latchkey_wait_t    *wait;       /* what it waits for */
     ngx_http_latchkey_ask_t     *answer;     /* what it waited for */
     ngx_http_latchkey_data_t    *data;       /* NULL: without latchkey_data */
+    ngx_http_latchkey_sign_t    *sign;       /* of a signed request; wiped */
     ngx_http_latchkey_cors_t    *cors;       /* of what was asked for */
 
     ngx_str_t                    user;
@@ -192,6 +210,7 @@ typedef struct {
     unsigned                     tried:1;    /* ... or could not be */
     unsigned                     too_large:1;
     unsigned                     unanswered:1; /* and waits no more */
+    unsigned                     proof_used:1; /* of this main request */
 } ngx_http_latchkey_ctx_t;
 
 
@@ -299,7 +318,9 @@ struct ngx_http_latchkey_job_s {
     lk_request                   req;
     lk_response                  res;
     lk_issued                    issued;
+    lk_signed                    sign;       /* wiped */
     lk_status                    status;
+    lk_reason                    why;
     int64_t                      now_s;
 
     ngx_http_latchkey_data_work_t  *data;    /* wiped */
@@ -327,6 +348,7 @@ typedef struct {
     ngx_http_latchkey_fields_t   cookies;
     ngx_http_latchkey_fields_t   authorization;
     ngx_http_latchkey_fields_t   header;
+    ngx_http_latchkey_fields_t   proofs;
 } ngx_http_latchkey_found_t;
 
 
@@ -411,7 +433,29 @@ ngx_int_t ngx_http_latchkey_remember(ngx_http_request_t *r,
 ngx_int_t ngx_http_latchkey_find(ngx_http_request_t *r,
     ngx_http_latchkey_found_t *found, lk_presented *presented);
 lk_view ngx_http_latchkey_header(ngx_http_request_t *r, const char *name);
+lk_view ngx_http_latchkey_scheme(ngx_http_request_t *r);
 void ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req);
+
+/* ngx_http_latchkey_dpop.c: proofs of possession */
+void ngx_http_latchkey_about(ngx_http_request_t *r, lk_about *about);
+ngx_int_t ngx_http_latchkey_note_proof(ngx_http_request_t *r,
+    const lk_identity *id);
+const char *ngx_http_latchkey_scheme_wanted(const lk_identity *id,
+    const lk_rule *rule);
+const char *ngx_http_latchkey_proof_error(const lk_identity *id);
+ngx_int_t ngx_http_latchkey_dpop_challenge(ngx_http_request_t *r,
+    const lk_identity *id, lk_buf *out);
+
+/* ngx_http_latchkey_signature.c: signed requests */
+ngx_int_t ngx_http_latchkey_signature(ngx_http_request_t *r,
+    lk_presented *presented, lk_identity *id);
+ngx_int_t ngx_http_latchkey_signature_known(ngx_http_request_t *r,
+    lk_identity *id);
+ngx_int_t ngx_http_latchkey_signature_finish(ngx_http_request_t *r,
+    lk_identity *id);
+lk_status ngx_http_latchkey_signature_check(const lk_signed *it, lk_view body,
+    lk_reason *why);
+void ngx_http_latchkey_signature_limits(ngx_conf_t *cf);
 
 /* ngx_http_latchkey_gate.c: the decision */
 ngx_int_t ngx_http_latchkey_gate(ngx_http_request_t *r);

@@ -294,6 +294,7 @@ ngx_http_latchkey_api_done(ngx_http_request_t *r, ngx_http_latchkey_job_t *job,
 
     } else if (ngx_http_latchkey_remember(r, ctx, &job->res.identity)
                != NGX_OK
+               || ngx_http_latchkey_note_proof(r, &job->res.identity) != NGX_OK
                || (job->issued.len != 0
                    && ngx_http_latchkey_plan_cookie(r, ctx, &job->issued)
                       != NGX_OK)

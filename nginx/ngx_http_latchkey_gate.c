@@ -212,9 +212,31 @@ ngx_http_latchkey_check(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (llcf->rule->rule.signature) {
+
+        if (ngx_http_latchkey_signature_known(r, id) == NGX_OK) {
+            return ngx_http_latchkey_signature_finish(r, id);
+        }
+
+        rc = ngx_http_latchkey_signature(r, &presented, id);
+
+        if (rc != NGX_OK) {
+            return rc == NGX_DECLINED ? NGX_OK
+                                      : NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     rc = ngx_http_latchkey_decide(r, &presented, &llcf->rule->rule, id);
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    if (ngx_http_latchkey_note_proof(r, id) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (llcf->rule->rule.signature && id->verdict == LK_VERDICT_ALLOW) {
+        return ngx_http_latchkey_signature_finish(r, id);
     }
 
     if (id->verdict == LK_VERDICT_ALLOW && llcf->csrf && id->has_session

@@ -89,6 +89,7 @@ ngx_http_latchkey_job_free(ngx_http_latchkey_job_t *job)
     }
 
     lk_wipe(&job->issued, sizeof(lk_issued));
+    lk_signed_wipe(&job->sign);
     ngx_free(job);
 }
 

@@ -14,7 +14,9 @@ ngx_http_latchkey_job_text(lk_request *req, ngx_uint_t i)
         &req->address, &req->content_type, &req->accept,
         &req->accept_language, &req->user_agent, &req->origin, &req->referer,
         &req->sec_fetch_site, &req->if_match, &req->original_uri, &req->body,
-        &req->request_id, &req->presented.url, &req->presented.sealed
+        &req->request_id, &req->presented.url, &req->presented.sealed,
+        &req->presented.about.method, &req->presented.about.scheme,
+        &req->presented.about.host, &req->presented.about.target
     };
 
     return i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;
@@ -81,12 +83,13 @@ ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job, const lk_request *req)
     job->req = *req;
     p = &job->req.presented;
 
-    fields_n = p->cookies_n + p->authorization_n + p->header_n;
+    fields_n = p->cookies_n + p->authorization_n + p->header_n + p->proofs_n;
 
     len = ngx_http_latchkey_fields_size(p->cookies, p->cookies_n)
           + ngx_http_latchkey_fields_size(p->authorization,
                                           p->authorization_n)
-          + ngx_http_latchkey_fields_size(p->header, p->header_n) + 1;
+          + ngx_http_latchkey_fields_size(p->header, p->header_n)
+          + ngx_http_latchkey_fields_size(p->proofs, p->proofs_n) + 1;
 
     for (i = 0; (text = ngx_http_latchkey_job_text(&job->req, i)); i++) {
         len += text->len;
@@ -109,6 +112,8 @@ ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job, const lk_request *req)
                                                      p->authorization_n);
     p->header = ngx_http_latchkey_copy_fields(&slots, &bytes, p->header,
                                               p->header_n);
+    p->proofs = ngx_http_latchkey_copy_fields(&slots, &bytes, p->proofs,
+                                              p->proofs_n);
 
     for (i = 0; (text = ngx_http_latchkey_job_text(&job->req, i)); i++) {
         *text = ngx_http_latchkey_copy(&bytes, *text);

@@ -423,6 +423,10 @@ ngx_http_latchkey_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->rule->rule.signature && !conf->api) {
+        ngx_http_latchkey_signature_limits(cf);
+    }
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (clcf->noname && prev->api && !conf->api) {

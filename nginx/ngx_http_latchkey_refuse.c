@@ -178,7 +178,7 @@ ngx_http_latchkey_login(ngx_http_request_t *r)
 }
 
 
-/* RFC 6750 section 3: no error when no credential was sent; RFC 9470 section 3
+/* RFC 6750 section 3, RFC 9449 section 7.1: no error when no credential was sent; RFC 9470 section 3
  * for a login that is too long ago.  REASON and RULE hold our words and the
  * operator's, so there is nothing to quote. */
 static ngx_int_t
@@ -188,6 +188,7 @@ ngx_http_latchkey_challenge(ngx_http_request_t *r, const lk_identity *id,
     size_t                          len;
     lk_buf                          b;
     u_char                         *text;
+    const char                     *scheme, *error;
     ngx_table_elt_t                *h;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
@@ -199,7 +200,10 @@ ngx_http_latchkey_challenge(ngx_http_request_t *r, const lk_identity *id,
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
 
-    len = LK_REALM_MAX + LK_SCOPE_MAX + 256 + rule->scope.len;
+    scheme = ngx_http_latchkey_scheme_wanted(id, rule);
+    error = ngx_http_latchkey_proof_error(id);
+
+    len = LK_REALM_MAX + LK_SCOPE_MAX + 512 + rule->scope.len;
 
     text = ngx_pnalloc(r->pool, len);
     if (text == NULL) {
@@ -208,7 +212,7 @@ ngx_http_latchkey_challenge(ngx_http_request_t *r, const lk_identity *id,
 
     b = lk_buf_over(text, len);
 
-    lk_buf_add_printf(&b, "Bearer realm=\"%s\"",
+    lk_buf_add_printf(&b, "%s realm=\"%s\"", scheme,
                       lmcf->settings.realm[0] ? lmcf->settings.realm
                                               : "latchkey");
 
@@ -224,9 +228,15 @@ ngx_http_latchkey_challenge(ngx_http_request_t *r, const lk_identity *id,
         lk_buf_add_text(&b, "\"");
 
     } else if (id->reason != LK_REASON_NO_CREDENTIAL) {
-        lk_buf_add_printf(&b, ", error=\"invalid_token\", "
-                          "error_description=\"%s\"",
+        lk_buf_add_printf(&b, ", error=\"%s\", error_description=\"%s\"",
+                          error ? error : "invalid_token",
                           lk_reason_word(id->reason));
+    }
+
+    if (scheme[0] == 'D'
+        && ngx_http_latchkey_dpop_challenge(r, id, &b) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (lk_buf_status(&b) != LK_OK) {

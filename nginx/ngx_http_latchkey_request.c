@@ -215,6 +215,7 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
     ngx_uint_t                      i;
     ngx_list_part_t                *part;
     ngx_table_elt_t                *h;
+    ngx_http_latchkey_ctx_t        *ctx;
     ngx_http_latchkey_fields_t     *f;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
@@ -240,6 +241,12 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
                           == 0)
             {
                 f = &found->authorization;
+
+            } else if (name->len == 4
+                       && ngx_strncasecmp(name->data, (u_char *) "dpop", 4)
+                          == 0)
+            {
+                f = &found->proofs;
 
             } else if (lmcf->header.len != 0 && name->len == lmcf->header.len
                        && ngx_strncasecmp(name->data, lmcf->header.data,
@@ -270,6 +277,20 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
     presented->authorization_n = found->authorization.n;
     presented->header = found->header.fields;
     presented->header_n = found->header.n;
+
+    presented->proofs = found->proofs.fields;
+    presented->proofs_n = found->proofs.n;
+    presented->proof_used = false;
+    presented->is_signed = false;
+
+    ngx_memzero(&presented->about, sizeof(lk_about));
+
+    if (found->proofs.n != 0) {
+        ngx_http_latchkey_about(r, &presented->about);
+
+        ctx = ngx_http_latchkey_ctx(r->main);
+        presented->proof_used = (ctx != NULL && ctx->proof_used);
+    }
 
     /* a part of a request that changes something (auth_request is a GET) does
      * not only read; nor does what a WebSocket handshake opens */
@@ -346,10 +367,13 @@ ngx_http_latchkey_header(ngx_http_request_t *r, const char *name)
  * What comes in through a unix socket comes from a proxy on this machine that
  * the operator put there (`latchkey serve --split`): it says what the visitor
  * used.  From anybody else X-Forwarded-Proto is a claim. */
-static lk_view
-ngx_http_latchkey_scheme(ngx_http_request_t *r,
-    ngx_http_latchkey_main_conf_t *lmcf)
+lk_view
+ngx_http_latchkey_scheme(ngx_http_request_t *r)
 {
+    ngx_http_latchkey_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
+
     if (lmcf->settings.tls_proxy) {
         return LK_VIEW("https");
     }
@@ -392,7 +416,7 @@ ngx_http_latchkey_fill_request(ngx_http_request_t *r, lk_request *req)
     req->query = ngx_http_latchkey_view(&r->args);
     req->host = ngx_http_latchkey_header(r, "host");
 
-    req->scheme = ngx_http_latchkey_scheme(r, lmcf);
+    req->scheme = ngx_http_latchkey_scheme(r);
     req->address = ngx_http_latchkey_view(&r->connection->addr_text);
     req->content_type = ngx_http_latchkey_header(r, "content-type");
     req->accept = ngx_http_latchkey_header(r, "accept");

@@ -141,6 +141,16 @@ ngx_http_latchkey_param(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
         return NGX_CONF_OK;
     }
 
+    if (ngx_strcmp(arg->data, "bound") == 0) {
+        rule->rule.bound = true;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(arg->data, "signature") == 0) {
+        rule->rule.signature = true;
+        return NGX_CONF_OK;
+    }
+
     for (p = ngx_http_latchkey_params; p->set != NULL; p++) {
 
         if (ngx_strncmp(arg->data, p->name.data, p->name.len) != 0) {

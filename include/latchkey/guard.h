@@ -82,7 +82,7 @@ typedef struct lk_presented {
     const lk_view *proofs; /* values of DPoP fields */
     size_t proofs_n;
     bool proof_used; /* the proof was accepted before, for this very request: it may be again */
-    bool is_signed;  /* set by lk_guard_signature alone */
+    bool is_signed;  /* set by lk_signed_present alone */
 } lk_presented;
 
 typedef enum lk_mode { LK_MODE_OFF, LK_MODE_OPTIONAL, LK_MODE_REQUIRED } lk_mode;
@@ -183,7 +183,8 @@ typedef struct lk_identity {
 typedef struct lk_question {
     bool wants_session; /* the session `key` */
     bool wants_view;    /* the newest cut-offs: this node's view is older than the rule allows */
-    uint32_t wants_keys; /* 1 + index of an issuer (latchkey_trust) of which a newer key set is needed; 0: none */
+    uint32_t
+        wants_keys; /* 1 + index of an issuer (latchkey_trust) of which a newer key set is needed; 0: none */
     lk_session_key key;
 
     /* filled by lk_guard_ask */
@@ -223,9 +224,9 @@ static inline const char *lk_identity_user_name(const lk_identity *id)
     return id->name[0] != '\0' ? id->name : id->user;
 }
 int lk_identity_http_status(const lk_identity *id); /* 200, 401, 403 or 503 */
-/* The fixed parameters of the simple token that rode in CARRIER and let the request in: proven again, without any
- * look-up, so that nothing is read of a text that nobody signed. *PARAMS is in SCRATCH (LK_CREDENTIAL_MAX), for
- * lk_token_param_text. LK_OK; LK_MISS for any other credential. */
+/* The fixed parameters of the simple token that rode in CARRIER and let the request in: proven again, without
+ * any look-up, so that nothing is read of a text that nobody signed. *PARAMS is in SCRATCH
+ * (LK_CREDENTIAL_MAX), for lk_token_param_text. LK_OK; LK_MISS for any other credential. */
 LK_CHECKED lk_status lk_guard_params(lk_guard *g, const lk_presented *presented, lk_carrier carrier,
                                      lk_buf *scratch, lk_view *params);
 
@@ -243,8 +244,8 @@ typedef struct lk_login {
     const char *session_id;
     int64_t issued_ms; /* the device's: what cut-offs are compared with */
     int64_t auth_s;
-    lk_view bound; /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
-    bool renews;   /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
+    lk_view bound;  /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
+    bool renews;    /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
     bool refreshes; /* a token in a header: with a refresh token beside it */
 } lk_login;
 
@@ -258,8 +259,9 @@ typedef struct lk_issued {
     uint32_t generation;
     uint32_t flags; /* LK_SESSION_*: a cookie of a remembered login outlives the browser */
     int64_t created_s, issued_s, ends_s, expires_s; /* of the session */
-    lk_reason why; /* with LK_FULL: session_limit when the user has all the sessions he may have */
+    lk_reason why;            /* with LK_FULL: session_limit when the user has all the sessions he may have */
     int64_t token_ends_s;     /* of a token: when it ends itself */
+    bool bound;               /* a token that is good beside a DPoP proof alone */
     lk_refresh_token refresh; /* beside a token; len 0: none */
 } lk_issued;
 void lk_issued_wipe(lk_issued *issued);
@@ -267,8 +269,8 @@ void lk_issued_wipe(lk_issued *issued);
 /* Log in: a session is made (behind every kind: a token's is found by its sid, its id is never given out) and
  * replaces PRIOR, the session that was PRESENTED, if there is one: an anonymous one's fields move over,
  * one of the same user too, another user's never. Sessions beyond latchkey_limit end (sealed ones are in no
- * store and count nowhere). Blocking. LK_OK; LK_FULL (no room, or the limit refuses: OUT->why); LK_FAULT: then
- * nothing was issued. */
+ * store and count nowhere). Blocking. LK_OK; LK_FULL (no room, or the limit refuses: OUT->why); LK_FAULT:
+ * then nothing was issued. */
 LK_CHECKED lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login,
                                     const lk_presented *presented, const lk_identity *prior, lk_issued *out,
                                     lk_note *note);
@@ -297,6 +299,9 @@ typedef struct lk_signed {
     char nonce[LK_SIGNATURE_NONCE_MAX + 1];
 } lk_signed;
 void lk_signed_wipe(lk_signed *s);
+/* P shows the key of S, and nothing else that it showed. What lk_guard_signature does, for a server that
+ * comes back to a request it was called with before. */
+void lk_signed_present(const lk_signed *s, lk_presented *p);
 
 /* Is the request that was PRESENTED signed? Then it presents the API key afterwards, and nothing else, so
  * that lk_guard_try says whose it is; OUT must outlive that. Nothing is asked of the store. The body is not
@@ -327,8 +332,9 @@ typedef enum lk_refreshed {
 } lk_refreshed;
 
 typedef struct lk_refresh_ask {
-    lk_view text;  /* the refresh token that was presented */
-    lk_view scope; /* empty: as the login has it; else words of that and no other */
+    lk_view text;                  /* the refresh token that was presented */
+    const lk_presented *presented; /* what proves a key beside it; NULL: nothing does */
+    lk_view scope;                 /* empty: as the login has it; else words of that and no other */
     lk_refresh_who who;
     void *context; /* handed to WHO, which may be NULL: as the record says */
     /* the answer */
@@ -437,20 +443,20 @@ typedef enum lk_counter {
     LK_COUNT_TOUCHES,
     LK_COUNT_SWEPT,
     LK_COUNT_CSRF,
-    LK_COUNT_NEAR_HIT,     /* answered by a near copy */
-    LK_COUNT_STORE_BATCH,  /* batches of look-ups sent to a remote store */
-    LK_COUNT_STALE_SERVED, /* served by latchkey_on_unknown */
-    LK_COUNT_EVENTS,       /* events followed */
-    LK_COUNT_COPIES,       /* sealed sessions ended since somebody had copied them */
-    LK_COUNT_RESYNC,       /* times the stream had to be read from its start */
-    LK_COUNT_DATA_CHANGED, /* changes of session data that applications asked for and got */
-    LK_COUNT_DATA_REFUSED, /* ... that were wrong */
-    LK_COUNT_DATA_OVER,    /* ... that found no session */
-    LK_COUNT_DATA_FAILED,  /* ... that could not be kept: the visitor was told */
-    LK_COUNT_DATA_DROPPED, /* fields that were too large for the request to the application */
-    LK_COUNT_PROOFS,       /* DPoP proofs that were good */
-    LK_COUNT_SIGNED,       /* signed requests that were good */
-    LK_COUNT_REPLAYED,     /* of either kind, that came again */
+    LK_COUNT_NEAR_HIT,        /* answered by a near copy */
+    LK_COUNT_STORE_BATCH,     /* batches of look-ups sent to a remote store */
+    LK_COUNT_STALE_SERVED,    /* served by latchkey_on_unknown */
+    LK_COUNT_EVENTS,          /* events followed */
+    LK_COUNT_COPIES,          /* sealed sessions ended since somebody had copied them */
+    LK_COUNT_RESYNC,          /* times the stream had to be read from its start */
+    LK_COUNT_DATA_CHANGED,    /* changes of session data that applications asked for and got */
+    LK_COUNT_DATA_REFUSED,    /* ... that were wrong */
+    LK_COUNT_DATA_OVER,       /* ... that found no session */
+    LK_COUNT_DATA_FAILED,     /* ... that could not be kept: the visitor was told */
+    LK_COUNT_DATA_DROPPED,    /* fields that were too large for the request to the application */
+    LK_COUNT_PROOFS,          /* DPoP proofs that were good */
+    LK_COUNT_SIGNED,          /* signed requests that were good */
+    LK_COUNT_REPLAYED,        /* of either kind, that came again */
     LK_COUNT_REFRESHED,       /* refresh tokens used for the first time */
     LK_COUNT_REFRESHED_AGAIN, /* ... once more within the grace time */
     LK_COUNT_REFRESH_REUSED,  /* ... later than that: the login was ended */
@@ -518,7 +524,8 @@ typedef struct lk_device_session {
 /* Give the device a session, in place of the one that ended by time; the very one it has if that is alive.
  * However many ask at once, on however many nodes: they are given one session. Not when its last session was
  * ended by somebody, when a cut-off is later than the device, or its owner is disabled. Blocking. LK_OK;
- * LK_REFUSED: one answer to all that is not so; LK_FULL; LK_FAULT: could not look, and nothing was changed. */
+ * LK_REFUSED: one answer to all that is not so; LK_FULL; LK_FAULT: could not look, and nothing was changed.
+ */
 LK_CHECKED lk_status lk_guard_device_session(lk_guard *g, lk_accounts *a, const lk_device_ask *ask,
                                              lk_device_session *out);
 

@@ -75,6 +75,25 @@ lk_status lk__bound_check(lk_guard *g, const lk_presented *p, lk_view token, con
     return status == LK_OK ? use_proof(g, p, &dpop, lk_buf_view(&by), &out->proof, &out->reason) : status;
 }
 
+lk_status lk__bound_login(lk_guard *g, const lk_presented *p, lk_view jkt, lk_view by, lk_proof *proof,
+                          lk_reason *why)
+{
+    uint8_t memory[LK_DPOP_MAX];
+    lk_buf scratch = lk_buf_over(memory, sizeof(memory));
+    bool has_proof = p != NULL && p->proofs_n > 0;
+    lk_dpop dpop;
+    *proof = LK_PROOF_UNASKED;
+    if (jkt.len == 0 && !has_proof)
+        return LK_OK;
+    *why = LK_REASON_WRONG_CARRIER;
+    *proof = has_proof ? LK_PROOF_BAD : LK_PROOF_MISSING;
+    if (jkt.len == 0 || !has_proof)
+        return LK_REFUSED;
+    lk_status status =
+        check_proof(g, p, (lk_view){0}, jkt, lk_now_s(g->parts.env), &scratch, &dpop, proof, why);
+    return status == LK_OK ? use_proof(g, p, &dpop, by, proof, why) : status;
+}
+
 lk_status lk_guard_proof(lk_guard *g, const lk_presented *p, lk_view by, char jkt[LK_JKT_LEN + 1],
                          lk_proof *proof, lk_reason *why)
 {

@@ -367,7 +367,8 @@ lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims 
 
 /* A token of another issuer, by the keys of that issuer alone. LK_MISS with a->asks: a newer set may have the
  * key. LK_FAULT: there is no set, so nothing can be told of the token. */
-static lk_status prove_foreign(attempt *a, const lk_trust *t, lk_view text, lk_buf *scratch, lk_claims *claims)
+static lk_status prove_foreign(attempt *a, const lk_trust *t, lk_view text, lk_buf *scratch,
+                               lk_claims *claims)
 {
     lk_guard *g = a->g;
     uint32_t index = (uint32_t)(t - g->parts.settings->trusts);
@@ -524,9 +525,9 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     const lk_trust *by = NULL;
     lk_claims claims;
     lk_expect expect = lk__expect(g->parts.settings, a->now_s);
-    lk_status status =
-        kind == LK_KIND_JWT ? prove_jwt(a, text, &scratch, &claims, &by)
-                            : lk_token_check(g->parts.ring, text, &expect, &scratch, &claims, &out->reason);
+    lk_status status = kind == LK_KIND_JWT
+                           ? prove_jwt(a, text, &scratch, &claims, &by)
+                           : lk_token_check(g->parts.ring, text, &expect, &scratch, &claims, &out->reason);
     if (status == LK_OK)
         status = trust_view(a);
     if (status != LK_OK)
@@ -618,8 +619,8 @@ static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
     return LK_REFUSED;
 }
 
-/* Applications know users by name. Somebody who could register as "idp.example/42" would be the user 42 of that
- * issuer to them: such a name is not passed on, and they get the id instead. */
+/* Applications know users by name. Somebody who could register as "idp.example/42" would be the user 42 of
+ * that issuer to them: such a name is not passed on, and they get the id instead. */
 static void keep_apart(const lk_guard *g, lk_identity *out)
 {
     const lk_settings *s = g->parts.settings;
@@ -662,11 +663,12 @@ static lk_status identify(attempt *a)
         out->reason = LK_REASON_WRONG_CARRIER;
         return LK_REFUSED;
     }
-    if (status == LK_OK && !by_url && (out->flags & LK_SESSION_ENDING) == 0 && lk__converts(a->g, out))
+    if (status == LK_OK && !by_url && (out->flags & LK_SESSION_ENDING) == 0 &&
+        out->proof == LK_PROOF_UNASKED && lk__converts(a->g, out))
         out->reissue = LK_REISSUE_STORE;
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
-    out->drop_cookie = c.carrier == LK_CARRIER_COOKIE && !a->keeps_cookie &&
-                       (status == LK_REFUSED || status == LK_STALE);
+    out->drop_cookie =
+        c.carrier == LK_CARRIER_COOKIE && !a->keeps_cookie && (status == LK_REFUSED || status == LK_STALE);
     return status;
 }
 

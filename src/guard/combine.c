@@ -11,12 +11,45 @@ static bool is_only(unsigned mask, unsigned bit)
     return mask == (1u << bit);
 }
 
+static bool excludes(unsigned mask, unsigned bit)
+{
+    return mask != 0 && (mask & (1u << bit)) == 0;
+}
+
+/* `bound` and `signature`: what they need, and what they cannot be beside. */
+static lk_status check_proofs(const lk_rule *rule, lk_note *note)
+{
+    const char *word = rule->bound ? "bound" : "signature";
+    lk_kind kind = rule->bound ? LK_KIND_JWT : LK_KIND_API_KEY;
+    if (!rule->bound && !rule->signature)
+        return LK_OK;
+    if (rule->mode != LK_MODE_REQUIRED)
+        lk_note_set(note,
+                    "%s asks for a proof of every request, and only latchkey required lets nobody else in",
+                    word);
+    else if (rule->bound && rule->signature)
+        lk_note_set(note,
+                    "bound and signature are two ways to prove the same: a token with a key of the client's, "
+                    "or an API key that signs; no request has both");
+    else if (excludes(rule->kinds, kind))
+        lk_note_set(note, "%s needs credential=%s, which this rule leaves out: nobody could come in", word,
+                    lk_kind_name(kind));
+    else if (excludes(rule->carriers, LK_CARRIER_HEADER))
+        lk_note_set(note, "%s needs carrier=header, which this rule leaves out: nobody could come in", word);
+    else
+        return LK_OK;
+    return LK_REFUSED;
+}
+
 lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_note *note)
 {
     bool asks = rule->role.len > 0 || rule->scope.len > 0 || rule->realm.len > 0 || rule->max_age_s > 0;
     lk_view name = rule->scope, scope = rule->scope;
     lk_way way = lk_way_of_settings(settings);
     unsigned given = 1u << lk_way_credential(way), ids = 1u << LK_KIND_SESSION_ID;
+    lk_status status = check_proofs(rule, note);
+    if (status != LK_OK)
+        return status;
     if (rule->mode == LK_MODE_OFF && (asks || rule->carriers != 0 || rule->kinds != 0))
         lk_note_set(note, "latchkey off takes nothing after it: what is not checked cannot be asked for");
     else if (rule->mode == LK_MODE_OPTIONAL && asks)

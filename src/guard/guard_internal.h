@@ -30,9 +30,9 @@ struct lk_guard {
     lk_cutoff copies[LK_COPIES_MAX]; /* under touch_lock as well */
     size_t copies_n;
 
-    struct lk__trusts *trusts; /* NULL: nobody beside us */
-    uint64_t token_places;     /* of verified tokens in the table */
-    uint8_t trust_name[32];    /* a keyed hash of all that latchkey_trust says */
+    struct lk__trusts *trusts;       /* NULL: nobody beside us */
+    uint64_t token_places;           /* of verified tokens in the table */
+    uint8_t trust_name[32];          /* a keyed hash of all that latchkey_trust says */
     uint64_t store_name;             /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
     pthread_mutex_t follow_lock;     /* one thread of this process at a time takes over events */
@@ -213,6 +213,11 @@ LK_CHECKED lk_status lk__use_up(lk_guard *g, const lk__use *use);
 LK_CHECKED lk_status lk__bound_check(lk_guard *g, const lk_presented *presented, lk_view token,
                                      const lk_claims *claims, int64_t now_s, lk_identity *out);
 
+/* The same where no token comes along: a login that is bound to the key JKT (empty: to none), and what
+ * PRESENTED (may be NULL) proves of it. LK_REFUSED with *why when one is there without the other. */
+LK_CHECKED lk_status lk__bound_login(lk_guard *g, const lk_presented *presented, lk_view jkt, lk_view by,
+                                     lk_proof *proof, lk_reason *why);
+
 /* ---- issue.c ---- */
 
 /* ---- limit.c ---- */
@@ -243,8 +248,8 @@ LK_CHECKED lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session 
 
 /* refresh.c: begin the family of S, which has its key: its first token goes to OUT, its state into the fields
  * of S, which then view into FIELDS (empty, room for LK_FIELDS_BYTES_MAX). */
-LK_CHECKED lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_session *s, lk_buf *fields,
-                                       lk_issued *out);
+LK_CHECKED lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_view bound, lk_session *s,
+                                       lk_buf *fields, lk_issued *out);
 
 /* reissue.c: is ID's credential of another way, and turned into ours? */
 bool lk__converts(const lk_guard *g, const lk_identity *id);

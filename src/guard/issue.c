@@ -163,6 +163,7 @@ lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session *s, lk_view
     lk_status status = sign(g, &claims, out);
     if (status == LK_OK)
         lk__issued_fill(kind, s, out);
+    out->bound = status == LK_OK && bound.len > 0;
     return status;
 }
 
@@ -376,7 +377,7 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     come_after(&s, &before, fate);
     if (status == LK_OK && login->refreshes) {
         lk_buf fields = lk_buf_over(memory->all_fields, sizeof(memory->all_fields));
-        status = lk__refresh_begin(g, kind, &s, &fields, out);
+        status = lk__refresh_begin(g, kind, login->bound, &s, &fields, out);
     }
     /* Signed before it is remembered: what fails leaves nothing behind. */
     if (status == LK_OK)

@@ -12,6 +12,10 @@
  *   rotated  when its predecessor was used
  *   hash     of its text, base64url, 43 characters
  *
+ * A family that began with a DPoP proof is bound to its key: a second field, latchkey.bound, has the
+ * thumbprint, and each of its refresh tokens is good beside a proof by that key alone, as what comes of them
+ * is.
+ *
  * It is read from the store that is written to, and changed only if it is still what was read
  * (LK_OP_COMPARE_SET): of many who come with one token one changes it, and the others find that they are
  * second. They get what he got, because the successor follows from the token itself (credential/refresh.c),
@@ -20,9 +24,11 @@
  */
 #include "guard/guard_internal.h"
 #include <latchkey/base64url.h>
+#include <latchkey/json.h>
 #include <string.h>
 
 #define FIELD LK_VIEW("latchkey.refresh")
+#define BOUND LK_VIEW("latchkey.bound") /* the thumbprint of the key that the whole family is bound to */
 #define STATE_MAX 128
 #define HASH_LEN LK_BASE64URL_LEN(LK_DIGEST_LEN)
 #define TRIES 16 /* a try is lost only to one who rotated: two are enough, unless clients race in a chain */
@@ -42,6 +48,8 @@ typedef struct rotation {
     lk_session s;               /* views into record */
     int64_t recorded_s;         /* last use, by the record alone */
     family_state state;
+    lk_view bound;  /* the thumbprint; empty: the family is not bound */
+    bool is_proven; /* the proof of this request is used up */
     uint8_t record[LK_RECORD_MAX];
 } rotation;
 
@@ -92,21 +100,39 @@ static lk_status state_of(lk_guard *g, lk_kind kind, const lk_refresh_token *tok
     return status == LK_OK && out->full ? LK_FAULT : status;
 }
 
-lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_session *s, lk_buf *fields, lk_issued *out)
+/* What is bound to a key, as it stands in the record: quoted, and of a length that nothing else has. False
+ * when it is there and is not that: then nobody knows whose it is. */
+static bool read_bound(lk_view fields, lk_view *out)
 {
-    uint8_t memory[STATE_MAX];
-    lk_buf text = lk_buf_over(memory, sizeof(memory));
+    lk_view text;
+    *out = (lk_view){0};
+    if (lk_fields_get(fields, BOUND, &text) != LK_OK)
+        return true;
+    *out = lk_view_part(text, 1, text.len - 2);
+    return text.len == LK_THUMBPRINT_LEN + 2 && lk_is_base64url(*out);
+}
+
+lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_view bound, lk_session *s, lk_buf *fields,
+                            lk_issued *out)
+{
+    uint8_t memory[STATE_MAX], key[LK_THUMBPRINT_LEN + 2];
+    lk_buf text = lk_buf_over(memory, sizeof(memory)), jkt = lk_buf_over(key, sizeof(key));
     lk_status status =
         lk_refresh_first(g->parts.env, g->parts.ring, &s->key, lk_now_s(g->parts.env), &out->refresh);
     if (status == LK_OK)
         status = state_of(g, kind, &out->refresh, &text);
     if (status != LK_OK)
         return LK_FAULT;
-    lk_op op = {.kind = LK_OP_SET, .name = FIELD, .value = lk_buf_view(&text)};
-    status = lk_fields_apply(s->fields, &op, 1, fields, NULL);
+    lk_json_add_string(&jkt, bound);
+    lk_op ops[] = {{.kind = LK_OP_SET, .name = FIELD, .value = lk_buf_view(&text)},
+                   {.kind = LK_OP_SET, .name = BOUND, .value = lk_buf_view(&jkt)}};
+    size_t n = bound.len > 0 ? 2 : 1;
+    if (jkt.full)
+        return LK_FAULT;
+    status = lk_fields_apply(s->fields, ops, n, fields, NULL);
     /* What an anonymous visit brought along may fill the record to the brim. The login comes first. */
     if (status == LK_FULL)
-        status = lk_fields_apply((lk_view){0}, &op, 1, fields, NULL);
+        status = lk_fields_apply((lk_view){0}, ops, n, fields, NULL);
     s->fields = lk_buf_view(fields);
     return status == LK_OK ? LK_OK : LK_FAULT;
 }
@@ -177,7 +203,7 @@ static lk_status judge(rotation *r)
     lk_session *s = &r->s;
     r->ask->why = LK_REASON_EXPIRED;
     if ((s->flags & LK_SESSION_TOKEN) == 0 || (s->flags & LK_SESSION_ENDING) != 0 ||
-        !read_state(s->fields, &r->state))
+        !read_state(s->fields, &r->state) || !read_bound(s->fields, &r->bound))
         return LK_STALE;
     /* A use is noted in the state each time, and in the record when a tenth of the idle time has passed. */
     if (r->state.rotated_ms / 1000 > s->seen_s)
@@ -292,7 +318,7 @@ static lk_status mint(rotation *r, lk_issued *out)
         !copy_text(r->ask->id.roles, sizeof(r->ask->id.roles), now.roles) ||
         !copy_text(r->ask->id.scope, sizeof(r->ask->id.scope), now.scope))
         return LK_FAULT;
-    return lk__mint(r->g, r->state.kind, &s, false, out);
+    return lk__mint_bound(r->g, r->state.kind, &s, r->bound, false, out);
 }
 
 /* What is there now, and which use this would be. */
@@ -305,11 +331,25 @@ static lk_status look(rotation *r)
     return status == LK_OK ? find_use(r) : status;
 }
 
+/* Does the one who asks have the key the family is bound to? Whoever has not is refused and nothing else: it
+ * is what a thief would be, and the family is not his to end. (RFC 9449 section 5) */
+static lk_status prove(rotation *r)
+{
+    if (r->is_proven)
+        return LK_OK;
+    lk_status status =
+        lk__bound_login(r->g, r->ask->presented, r->bound, r->s.user, &r->ask->id.proof, &r->ask->why);
+    r->is_proven = status == LK_OK;
+    return status;
+}
+
 /* *AGAIN: somebody changed it meanwhile. */
 static lk_status attempt(rotation *r, lk_issued *out, bool *again)
 {
     lk_status status = look(r);
     *again = false;
+    if (status == LK_OK)
+        status = prove(r);
     if (status != LK_OK)
         return status;
     if (r->ask->how == LK_REFRESHED_REUSED)

@@ -23,8 +23,7 @@ static lk_status find(const lk_presented *p, lk_request_signature *s)
     return status == LK_OK && p->authorization_n > 1 ? LK_REFUSED : status;
 }
 
-/* P shows the key in S, and nothing else that it may have shown. */
-static void present(lk_presented *p, lk_signed *s)
+void lk_signed_present(const lk_signed *s, lk_presented *p)
 {
     p->cookies_n = p->header_n = p->proofs_n = 0;
     p->url = p->sealed = (lk_view){0};
@@ -60,7 +59,7 @@ lk_status lk_guard_signature(lk_guard *g, lk_presented *p, lk_signed *out, lk_re
     }
     lk_wipe(key, sizeof(key));
     if (status == LK_OK)
-        present(p, out);
+        lk_signed_present(out, p);
     else
         lk_signed_wipe(out);
     return status == LK_STALE ? LK_REFUSED : status;

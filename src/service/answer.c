@@ -142,18 +142,44 @@ void lk__answer_malformed(lk__call *c, const lk_json_place *place, lk_view detai
     answer_error(c, about->status, about->word, about->title, detail, place);
 }
 
-/* RFC 6750 section 3: the challenge of a 401 or 403. An error code only when a credential was there: who has
- * sent none has made no error. */
+/* RFC 6750 section 3, RFC 9449 section 7.1: the challenge of a 401 or 403. An error code only when a
+ * credential was there: who has sent none has made no error. */
+static const char *challenge_error(const lk__call *c, int status, lk_reason reason)
+{
+    if (status == 403)
+        return "insufficient_scope";
+    if (c->id->proof == LK_PROOF_NONCE)
+        return "use_dpop_nonce";
+    if (c->id->proof == LK_PROOF_BAD)
+        return "invalid_dpop_proof";
+    return reason == LK_REASON_NO_CREDENTIAL || reason == LK_REASON_BAD_CREDENTIALS ? NULL : "invalid_token";
+}
+
+/* A nonce for whoever needs one (RFC 9449 section 8). Without one the client cannot go on, and is told so. */
+static void add_nonce(lk__call *c)
+{
+    char nonce[LK_DPOP_NONCE_LEN + 1];
+    const lk_guard_parts *parts = lk_guard_parts_of(c->s->guard);
+    if (lk_dpop_nonce_make(parts->ring, c->now_ms / 1000, nonce) == LK_OK)
+        lk__answer_header(c, "DPoP-Nonce", lk__arena_copy(c->arena, lk_view_of(nonce)));
+}
+
 static void add_challenge(lk__call *c, int status, lk_reason reason)
 {
-    lk_buf value = lk__arena_buf(c->arena, 256);
-    lk_buf_add_text(&value, "Bearer realm=\"");
+    lk_buf value = lk__arena_buf(c->arena, 384);
+    const char *error = challenge_error(c, status, reason);
+    lk_buf_add_text(&value, c->id->proof == LK_PROOF_UNASKED ? "Bearer realm=\"" : "DPoP realm=\"");
     lk_buf_add_text(&value, c->s->settings->realm[0] == '\0' ? "latchkey" : c->s->settings->realm);
     lk_buf_add_byte(&value, '"');
-    if (status == 403)
-        lk_buf_add_text(&value, ", error=\"insufficient_scope\"");
-    else if (reason != LK_REASON_NO_CREDENTIAL && reason != LK_REASON_BAD_CREDENTIALS)
-        lk_buf_add_text(&value, ", error=\"invalid_token\"");
+    if (error != NULL)
+        lk_buf_add_printf(&value, ", error=\"%s\"", error);
+    if (c->id->proof != LK_PROOF_UNASKED) {
+        lk_buf_add_text(&value, ", algs=\"");
+        lk_dpop_algs(&value);
+        lk_buf_add_byte(&value, '"');
+    }
+    if (c->id->proof == LK_PROOF_NONCE)
+        add_nonce(c);
     lk__answer_header(c, "WWW-Authenticate", lk_buf_view(&value));
 }
 

@@ -161,7 +161,8 @@ typedef struct lk__issue {
     lk_view device;
     lk_view device_class;
     lk_view scope;
-    bool recheck; /* refuse if the account was changed while the credential was being made */
+    lk_view bound; /* the thumbprint of the key a JWT is bound to; empty: it is not */
+    bool recheck;  /* refuse if the account was changed while the credential was being made */
 } lk__issue;
 
 /* May a credential be handed out on this connection? False: the call is answered (422). */
@@ -178,6 +179,15 @@ LK_CHECKED lk_status lk__issue_again(lk__call *c);
 /* User-Agent as it is kept: visible ASCII, bounded. */
 lk_view lk__agent_kept(lk__call *c);
 void lk__json_user(lk_buf *out, lk_view id, lk_view name, lk_view roles);
+
+/* ---- proof.c ---- */
+
+/* The DPoP proof of a call that asks for a token (RFC 9449 section 5): checked, and used up in the name of BY
+ * (a user id, a client id). *JKT, in the arena, is what the token is to be bound to. LK_OK; LK_MISS when none
+ * came; LK_REFUSED with c->id->reason, c->id->proof; LK_FULL; LK_FAULT. Answers nothing. */
+LK_CHECKED lk_status lk__proof_read(lk__call *c, lk_view by, lk_view *jkt);
+/* The answer to STATUS, not LK_OK and not LK_MISS, of that: a problem document. */
+void lk__answer_proof(lk__call *c, lk_status status);
 
 /* ---- audit.c ---- */
 void lk__audit(lk__call *c, const char *event, lk_reason reason, int status, lk_view user,

@@ -65,7 +65,8 @@ void lk__answer_issued(lk__call *c, const lk_user *user, const lk_issued *issued
     if (in_body) {
         lk_buf_add_text(&body, ",\"token\":");
         lk__json_add(&body, lk_view_make(issued->text, issued->len));
-        lk_buf_add_text(&body, ",\"token_type\":\"Bearer\",\"expires_in\":");
+        lk_buf_add_text(&body, issued->bound ? ",\"token_type\":\"DPoP\"" : ",\"token_type\":\"Bearer\"");
+        lk_buf_add_text(&body, ",\"expires_in\":");
         int64_t ends_s = issued->token_ends_s > 0 ? issued->token_ends_s : issued->expires_s;
         lk_buf_add_i64(&body, ends_s - c->now_ms / 1000);
         if (issued->refresh.len > 0) {
@@ -116,6 +117,7 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
                       .roles = lk_view_of(want->user->roles),
                       .scope = want->scope,
                       .device = want->device,
+                      .bound = want->bound,
                       .device_class = want->device_class,
                       .agent = lk__agent_kept(c),
                       .address = c->req->address,

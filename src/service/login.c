@@ -150,6 +150,24 @@ static bool check_password(lk__call *c, lk_view name, lk_view password, lk_user 
     return false;
 }
 
+/* A client that proves a key gets a token that is good beside proofs of it alone. What cannot be bound is not
+ * given out as if it were. */
+static bool read_proof(lk__call *c, lk__issue *want)
+{
+    lk_status status = LK_MISS;
+    if (c->req->presented.proofs_n == 0)
+        return true;
+    if (want->kind != LK_KIND_JWT || want->carrier != LK_CARRIER_HEADER) {
+        broken(c, "the request has a DPoP proof, and only a JWT in a header can be bound to a key: ask for "
+                  "credential jwt, carrier header, or leave the proof out");
+        return false;
+    }
+    status = lk__proof_read(c, lk_view_of(want->user->id), &want->bound);
+    if (status != LK_OK)
+        lk__answer_proof(c, status);
+    return status == LK_OK;
+}
+
 void lk__login(lk__call *c)
 {
     lk_view name, password;
@@ -161,7 +179,8 @@ void lk__login(lk__call *c)
     lk_view return_to = lk__page_return(c);
     if (return_to.len == 0)
         return_to = lk__path(c, "/account");
-    if (!check_password(c, name, password, &user) || !lk__issue_and_answer(c, &want, return_to))
+    if (!check_password(c, name, password, &user) || !read_proof(c, &want) ||
+        !lk__issue_and_answer(c, &want, return_to))
         return;
     lk_guard_count(c->s->guard, LK_COUNT_LOGINS);
     lk__audit(c, "login", LK_REASON_NONE, c->res->status, lk_view_of(user.id), NULL);

@@ -44,6 +44,7 @@ static void refuse(lk__call *c, lk_refresh_ask *ask)
     ask->id.verdict = LK_VERDICT_REFUSE;
     lk__audit(c, reused ? "refresh_reused" : "refused", ask->why, 401, (lk_view){0},
               ask->id.has_session ? &ask->id : NULL);
+    c->id->proof = ask->id.proof; /* what the challenge asks for */
     lk__answer_reason(c, 401, ask->why, detail_of(ask));
 }
 
@@ -51,7 +52,7 @@ void lk__refresh(lk__call *c)
 {
     lk_issued issued;
     account a = {.accounts = c->s->accounts};
-    lk_refresh_ask ask = {.who = who, .context = &a};
+    lk_refresh_ask ask = {.presented = &c->presented, .who = who, .context = &a};
     if (!lk__issue_is_safe(c) || !lk__body_need(c, LK_VIEW("refresh_token"), &ask.text))
         return;
     switch (lk_guard_refresh(c->s->guard, &ask, &issued)) {
