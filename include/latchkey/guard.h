@@ -449,6 +449,7 @@ typedef enum lk_counter {
     LK_COUNT_EVENTS,          /* events followed */
     LK_COUNT_COPIES,          /* sealed sessions ended since somebody had copied them */
     LK_COUNT_RESYNC,          /* times the stream had to be read from its start */
+    LK_COUNT_REPEATED,        /* decided as a moment ago, in the same second */
     LK_COUNT_DATA_CHANGED,    /* changes of session data that applications asked for and got */
     LK_COUNT_DATA_REFUSED,    /* ... that were wrong */
     LK_COUNT_DATA_OVER,       /* ... that found no session */

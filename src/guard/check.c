@@ -125,6 +125,8 @@ typedef struct attempt {
     lk_identity *out;
     int64_t now_s, mono_ms; /* of this check: a clock is asked once */
     bool by_dpop;           /* the credential came as one that is bound to a key */
+    lk__moment moment;      /* what the decision will stand on */
+    bool lasts;             /* and it may be made once for all of this second */
     bool asks;              /* the question has to be answered first */
     bool view_lags;         /* and by the rule nothing may be decided on it */
     bool view_lost;         /* it was asked for, and could not be had */
@@ -295,6 +297,7 @@ static lk_status check_remote_id(attempt *a, const lk_session_key *key,
     lk_status status = LK_MISS;
     if (a->view_lost)
         return judge_stale(a, key, proof);
+    a->lasts = a->lasts && lk__moment_of_session(a->g, key, &a->moment);
     if (!answered && !a->view_lags)
         status = judge_near(a, key, proof, a->mono_ms - a->g->parts.settings->near_life_s * 1000);
     if (status != LK_MISS)
@@ -329,6 +332,7 @@ static lk_status check_session_id(attempt *a, lk_view text)
         return status;
     if (g->store_is_remote)
         return check_remote_id(a, &load.key, proof);
+    a->lasts = a->lasts && lk__moment_of_session(g, &load.key, &a->moment);
     if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
         load.status = LK_FAULT;
     return judge_found(a, &load, proof);
@@ -632,6 +636,48 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
     }
 }
 
+/* Is the credential all there is to judge? A proof of a key, a signature and the address of an API key are of
+ * one request, and judged with each. */
+static bool rests_on_itself(const attempt *a, const candidate *c)
+{
+    return !c->by_dpop && a->presented->proofs_n == 0 && !a->presented->is_signed &&
+           a->out->kind != LK_KIND_API_KEY;
+}
+
+/* Who TEXT is, by a check in full. */
+static lk_status check_candidate(attempt *a, const candidate *c)
+{
+    lk_identity *out = a->out;
+    lk_status status = check_kind(a, out->kind, c->text);
+    if (status != LK_OK)
+        return status;
+    if (!out->foreign)
+        keep_apart(a->g, out);
+    /* A login for a month does not ride where ids are written down. */
+    if (c->carrier == LK_CARRIER_URL && (out->flags & LK_SESSION_REMEMBER) != 0) {
+        out->reason = LK_REASON_WRONG_CARRIER;
+        return LK_REFUSED;
+    }
+    if (c->carrier != LK_CARRIER_URL && (out->flags & LK_SESSION_ENDING) == 0 &&
+        out->proof == LK_PROOF_UNASKED && lk__converts(a->g, out))
+        out->reissue = LK_REISSUE_STORE;
+    return LK_OK;
+}
+
+/* The same, once in a second. */
+static lk_status check_candidate_once(attempt *a, const candidate *c)
+{
+    lk_identity *out = a->out;
+    a->lasts = a->lasts && rests_on_itself(a, c);
+    if (a->lasts && lk__recent_find(a->g, c->text, &a->moment, out))
+        return LK_OK;
+    lk_status status = check_candidate(a, c);
+    if (status == LK_OK && a->lasts && !a->by_stale && out->reissue == LK_REISSUE_NO &&
+        out->proof == LK_PROOF_UNASKED && (out->flags & LK_SESSION_ENDING) == 0)
+        lk__recent_keep(a->g, c->text, &a->moment, out);
+    return status;
+}
+
 /* From the candidate to who it is. *WHY is in out->reason. */
 static lk_status identify(attempt *a)
 {
@@ -655,17 +701,7 @@ static lk_status identify(attempt *a)
         return LK_REFUSED;
     }
     if (status == LK_OK)
-        status = check_kind(a, out->kind, c.text);
-    if (status == LK_OK && !out->foreign)
-        keep_apart(a->g, out);
-    /* A login for a month does not ride where ids are written down. */
-    if (status == LK_OK && by_url && (out->flags & LK_SESSION_REMEMBER) != 0) {
-        out->reason = LK_REASON_WRONG_CARRIER;
-        return LK_REFUSED;
-    }
-    if (status == LK_OK && !by_url && (out->flags & LK_SESSION_ENDING) == 0 &&
-        out->proof == LK_PROOF_UNASKED && lk__converts(a->g, out))
-        out->reissue = LK_REISSUE_STORE;
+        status = check_candidate_once(a, &c);
     /* A cookie that can never be good again is taken out of the browser. One we could not look up stays. */
     out->drop_cookie =
         c.carrier == LK_CARRIER_COOKIE && !a->keeps_cookie && (status == LK_REFUSED || status == LK_STALE);
@@ -745,6 +781,9 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
         question->wants_session = false;
         question->wants_keys = 0;
         question->wants_view = a.view_lags;
+        /* Not when the store was asked: what it said is older than what is drawn here. */
+        a.lasts = answer == NULL && !a.view_lags && !a.view_lost;
+        a.moment = lk__moment_now(g, a.now_s);
         status = identify(&a);
     } else if (presents_nothing(presented)) {
         status = LK_MISS; /* nobody presented anything, so there is nothing that could not be looked up */

@@ -144,11 +144,13 @@ lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c)
     lk_status status = raise_entry(g, c);
     if (status != LK_OK) {
         atomic_store(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), 1);
+        (void)atomic_fetch_add(lk_table_word(g->parts.table, LK_WORD_CUTOFFS), 1);
         return status;
     }
     /* The level's word is raised after the entry is there; who reads the word first and skips the level asked
      * before the revocation was acknowledged. */
     (void)atomic_fetch_add(lk_table_word(g->parts.table, LK_WORD_LEVELS + (unsigned)c->level), 1);
+    (void)atomic_fetch_add(lk_table_word(g->parts.table, LK_WORD_CUTOFFS), 1);
     return LK_OK;
 }
 

@@ -91,7 +91,12 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
         lk_cluster_clock_init(&g->clock, parts.env, parts.table);
         g->parts.env = &g->clock.env;
     }
-    lk_status status = LK_FAULT;
+    lk_status status = lk__recent_open(g);
+    if (status != LK_OK) {
+        lk_note_set(note, "out of memory");
+        goto out;
+    }
+    status = LK_FAULT;
     if (pthread_mutex_init(&g->touch_lock, NULL) != 0)
         goto out;
     if (lk__verified_open(g) != LK_OK || lk__trusts_open(g, note) != LK_OK) {
@@ -110,6 +115,8 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
     *out = g;
     g = NULL;
 out:
+    if (g != NULL)
+        lk__recent_close(g);
     lk_free(parts.env, g);
     return status;
 }
@@ -127,6 +134,7 @@ void lk_guard_close(lk_guard *g)
         lk__view_close(g);
     lk__trusts_close(g);
     (void)pthread_mutex_destroy(&g->touch_lock);
+    lk__recent_close(g);
     lk_free(g->parts.env, g);
 }
 

@@ -16,6 +16,8 @@
 /* Ends of copied sessions on their way to the store. */
 #define LK_COPIES_MAX 64
 
+struct lk__recent; /* recent.c */
+
 struct lk_guard {
     lk_guard_parts parts;
     lk_cluster_clock clock; /* behind parts.env when the caller brought a plain clock to a remote store */
@@ -33,6 +35,7 @@ struct lk_guard {
     struct lk__trusts *trusts;       /* NULL: nobody beside us */
     uint64_t token_places;           /* of verified tokens in the table */
     uint8_t trust_name[32];          /* a keyed hash of all that latchkey_trust says */
+    struct lk__recent *recent;       /* decisions of this second */
     uint64_t store_name;             /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
     pthread_mutex_t follow_lock;     /* one thread of this process at a time takes over events */
@@ -59,6 +62,7 @@ enum {
     LK_WORD_FOLLOWER_MS = 24,     /* its last sign of life (monotonic) */
     LK_WORD_NEAR_ERA = 25,        /* near copies of another era are not there */
     LK_WORD_STORE = 26,           /* a name for the store whose stream was followed */
+    LK_WORD_CUTOFFS = 27,         /* raised by everything that may change what the cut-offs say */
     LK_WORD_COUNTERS = 64,
     LK_WORD_EPOCHS = 128 /* LK_EPOCHS of them, see near.c */
 };
@@ -125,6 +129,8 @@ void lk__near_put(lk_guard *g, const lk_session *s, lk_view head, const lk__near
 void lk__near_drop(lk_guard *g, const lk_session_key *key);
 /* KEY was ended by this node, which knows so at once, however far behind its replica is. */
 void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why);
+/* Another number once KEY was ended or replaced, as far as this node was told. */
+uint64_t lk__near_mark(lk_guard *g, const lk_session_key *key);
 /* Nothing is known any more. */
 void lk__near_drop_all(lk_guard *g);
 
@@ -167,6 +173,24 @@ LK_CHECKED lk_status lk__verified_get(lk_guard *g, lk_view text, int64_t now_s, 
                                       lk_claims *out);
 /* SET is the id of the key set it was proven by, 0 for our own keys. */
 void lk__verified_put(lk_guard *g, lk_view text, uint64_t set, int64_t now_s, const lk_claims *claims);
+
+/* ---- recent.c: decisions of this second ---- */
+/* All that a decision stands on. Drawn before it is made: what changes meanwhile makes it no longer hold. */
+typedef struct lk__moment {
+    int64_t now_s;
+    uint64_t cutoffs;
+    const lk_keyring *ring;
+    uint64_t sessions; /* of a session alone */
+} lk__moment;
+lk__moment lk__moment_now(lk_guard *g, int64_t now_s);
+/* The same for the session KEY. False: it cannot be told whether it changed. */
+LK_CHECKED bool lk__moment_of_session(lk_guard *g, const lk_session_key *key, lk__moment *m);
+LK_CHECKED lk_status lk__recent_open(lk_guard *g); /* LK_OK, LK_FAULT */
+void lk__recent_close(lk_guard *g);
+/* Who TEXT was in this very moment, if he was found out already: OUT (whose carrier and pieces are of this
+ * request) is filled as it was then. */
+LK_CHECKED bool lk__recent_find(lk_guard *g, lk_view text, const lk__moment *now, lk_identity *out);
+void lk__recent_keep(lk_guard *g, lk_view text, const lk__moment *moment, const lk_identity *id);
 
 /* check.c: the one credential that was PRESENTED in any carrier; ROOM holds LK_SEALED_MAX bytes. LK_OK;
  * LK_MISS; LK_REFUSED. */

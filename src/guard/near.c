@@ -81,6 +81,12 @@ lk_status lk__near_get(lk_guard *g, const lk_session_key *key, int64_t now_s, lk
     return read_copy(key, entry.len, out);
 }
 
+/* Both only ever rise. */
+uint64_t lk__near_mark(lk_guard *g, const lk_session_key *key)
+{
+    return atomic_load(epoch_of(g, key)) + atomic_load(era_of(g));
+}
+
 lk__near_ticket lk__near_ask(lk_guard *g, const lk_session_key *key)
 {
     return (lk__near_ticket){
@@ -132,6 +138,7 @@ void lk__near_drop(lk_guard *g, const lk_session_key *key)
     lk__table_key_of(key, name);
     (void)atomic_fetch_add(epoch_of(g, key), 1);
     take_out(g, name);
+    (void)atomic_fetch_add(epoch_of(g, key), 1); /* for lk__near_mark: now it is gone */
 }
 
 void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why)
@@ -145,6 +152,7 @@ void lk__near_ended(lk_guard *g, const lk_session_key *key, lk_reason why)
     if (lk_table_put(g->parts.table, LK_ENTRY_NEAR, name, 0, lk__table_s(g, lk_now_s(g->parts.env) + ENDED_S),
                      lk_view_make(value, sizeof(value))) != LK_OK)
         take_out(g, name);
+    (void)atomic_fetch_add(epoch_of(g, key), 1);
 }
 
 void lk__near_drop_all(lk_guard *g)

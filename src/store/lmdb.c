@@ -163,6 +163,7 @@ const lk_store_ops lk__store_lmdb = {
     .counts = counts,
     .sweep = lk__lmdb_sweep,
     .cutoff_append = lk__lmdb_cutoff_append,
+    .mark = lk__lmdb_mark,
     .event_seq = lk__lmdb_event_seq,
     .events_since = lk__lmdb_events_since,
 };

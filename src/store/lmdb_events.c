@@ -100,6 +100,21 @@ lk_status lk__lmdb_event_seq(lk_store *store, uint64_t *seq)
     return LK_OK;
 }
 
+/* Any write may have ended a session. LMDB shows the number of a transaction a moment before new snapshots have what
+ * it wrote: only one that a snapshot has had says that all later ones have it too. */
+lk_status lk__lmdb_mark(lk_store *store, uint64_t *mark)
+{
+    lk__lmdb_env *db = ((lk__lmdb *)store)->db;
+    lk__lmdb_slot *slot = lk__lmdb_slot_take(db);
+    MDB_envinfo info;
+    bool is_seen =
+        mdb_env_info(db->mdb, &info) == MDB_SUCCESS && info.me_last_txnid == atomic_load(&db->known_txn);
+
+    lk__lmdb_slot_give(slot);
+    *mark = is_seen ? info.me_last_txnid : 0;
+    return is_seen ? LK_OK : LK_MISS;
+}
+
 static lk_status read_events(const lk__lmdb_env *db, MDB_cursor *cursor, uint64_t after, lk_event *out,
                              size_t *n)
 {

@@ -189,6 +189,7 @@ lk_status lk__lmdb_list(lk_store *store, uint64_t *cursor, uint32_t page, lk_ses
 lk_status lk__lmdb_sweep(lk_store *store, int64_t now_s, uint32_t max_rows, uint32_t max_ms,
                          uint32_t *removed);
 lk_status lk__lmdb_cutoff_append(lk_store *store, lk_cutoff *c);
+lk_status lk__lmdb_mark(lk_store *store, uint64_t *mark);
 lk_status lk__lmdb_event_seq(lk_store *store, uint64_t *seq);
 lk_status lk__lmdb_events_since(lk_store *store, uint64_t after, lk_event *out, size_t *n);
 

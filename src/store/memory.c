@@ -7,6 +7,7 @@
  * guard, and there is no other node.
  */
 #include "store/memory_inner.h"
+#include <stdatomic.h>
 #include <string.h>
 
 lk__memory_key lk__memory_key_of(const lk_session_key *key)
@@ -160,6 +161,13 @@ static lk_status cutoff_append(lk_store *store, lk_cutoff *c)
     return LK_OK;
 }
 
+static lk_status mark(lk_store *store, uint64_t *number)
+{
+    *number = atomic_load_explicit(lk_table_word(((lk__memory *)store)->table, LK__MEMORY_WORD),
+                                   memory_order_acquire);
+    return LK_OK;
+}
+
 static lk_status event_seq(lk_store *store, uint64_t *seq)
 {
     (void)store;
@@ -232,6 +240,7 @@ const lk_store_ops lk__store_memory = {
     .counts = counts,
     .sweep = sweep,
     .cutoff_append = cutoff_append,
+    .mark = mark,
     .event_seq = event_seq,
     .events_since = events_since,
 };

@@ -9,6 +9,9 @@
 #include "store/rules.h"
 #include "store/store_ops.h"
 
+/* The word of the table that is raised once a session has ended or was replaced (lk_store_mark). */
+#define LK__MEMORY_WORD 63u
+
 typedef struct lk__memory {
     lk_store base;
     lk_table *table;

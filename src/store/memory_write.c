@@ -9,6 +9,7 @@
  */
 #include "store/fields.h"
 #include "store/memory_inner.h"
+#include <stdatomic.h>
 #include <string.h>
 
 /* Rounds of read, change, write-if-unchanged before giving up. Changes of one session queue up behind a lock,
@@ -51,6 +52,12 @@ static lk_status put_fence(lk__memory *m, const lk__memory_key *key, lk_reason r
     return status;
 }
 
+/* After the table was changed, before that is said. */
+static void raise_mark(lk__memory *m)
+{
+    (void)atomic_fetch_add(lk_table_word(m->table, LK__MEMORY_WORD), 1);
+}
+
 /* Fence and drop one session. It is dropped even when there is no room for the fence: a session that was
  * ended is not served, whatever else goes wrong. */
 static lk_status end_one(lk__memory *m, const lk__memory_key *key, lk_reason reason, int64_t fence_s)
@@ -58,6 +65,7 @@ static lk_status end_one(lk__memory *m, const lk__memory_key *key, lk_reason rea
     lk_status status = put_fence(m, key, reason, fence_s);
     lk_status dropped = lk_table_drop(m->table, LK_ENTRY_SESSION, key->bytes);
 
+    raise_mark(m);
     if (status == LK_OK && dropped == LK_FAULT)
         return LK_FAULT;
     return status;
@@ -339,6 +347,7 @@ lk_status lk__memory_replace(lk_store *store, const lk_session_key *old, uint32_
         status = add_session(m, s, e.owner);
     if (status == LK_OK) {
         status = retire_old(m, old, old_generation, grace_until_s, fence_s);
+        raise_mark(m);
         if (status == LK_OK)
             status = keep_limit(&e);
         if (status != LK_OK)

@@ -252,6 +252,11 @@ lk_status lk_store_cutoff_append(lk_store *store, lk_cutoff *c)
     return store->ops->cutoff_append(store, c);
 }
 
+lk_status lk_store_mark(lk_store *store, uint64_t *mark)
+{
+    return store->ops->mark != NULL ? store->ops->mark(store, mark) : LK_MISS;
+}
+
 lk_status lk_store_event_seq(lk_store *store, uint64_t *seq)
 {
     *seq = 0;

@@ -59,6 +59,7 @@ typedef struct lk_store_ops {
     lk_status (*events_since)(lk_store *store, uint64_t after, lk_event *out, size_t *n);
 
     /* NULL where the store is inline and has nothing to add: store.c then answers as store.h says. */
+    lk_status (*mark)(lk_store *store, uint64_t *mark);
     lk_status (*setup)(const lk_env *env, const lk_store_url *url, bool upgrade, lk_note *note);
     lk_store *(*writes_to)(lk_store *store);
     lk_status (*events_wait)(lk_store *store, uint64_t after, uint32_t wait_ms);
