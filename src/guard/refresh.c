@@ -26,11 +26,14 @@
 #include <latchkey/base64url.h>
 #include <latchkey/json.h>
 #include <string.h>
+#include <time.h>
 
 #define FIELD LK_VIEW("latchkey.refresh")
 #define BOUND LK_VIEW("latchkey.bound") /* the thumbprint of the key that the whole family is bound to */
 #define STATE_MAX 128
 #define HASH_LEN LK_BASE64URL_LEN(LK_DIGEST_LEN)
+#define TURN_MS 250 /* no thread waits longer for the others */
+#define STRIPES 64
 #define TRIES 16 /* a try is lost only to one who rotated: two are enough, unless clients race in a chain */
 
 typedef struct family_state {
@@ -144,7 +147,7 @@ static lk_status forgotten(rotation *r)
 {
     lk_subject subject = {.realm = lk_view_of(r->g->parts.settings->realm),
                           .session = &r->now.family,
-                          .issued_ms = r->now.began_s * 1000 + 999};
+                          .issued_ms = r->now.began_s * 1000};
     lk_status status = lk__cutoffs_check(r->g, &subject, &r->ask->why);
     if (status == LK_OK)
         r->ask->why = LK_REASON_EXPIRED;
@@ -343,6 +346,25 @@ static lk_status prove(rotation *r)
     return status;
 }
 
+/* Of one process one at a time changes a family, so that a hundred who come at once do not all fight for one
+ * row: the others find what he did. Who waits too long tries all the same. */
+static pthread_mutex_t turns[STRIPES] = {[0 ... STRIPES - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+static bool take_turn(const rotation *r)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += TURN_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    return pthread_mutex_timedlock(&turns[r->now.family.bytes[0] % STRIPES], &until) == 0;
+}
+
+static void give_turn(const rotation *r)
+{
+    pthread_mutex_unlock(&turns[r->now.family.bytes[0] % STRIPES]);
+}
+
 /* *AGAIN: somebody changed it meanwhile. */
 static lk_status attempt(rotation *r, lk_issued *out, bool *again)
 {
@@ -366,10 +388,12 @@ static lk_status attempt(rotation *r, lk_issued *out, bool *again)
 
 static lk_status run(rotation *r, lk_issued *out)
 {
-    bool again = true;
+    bool has_turn = take_turn(r), again = true;
     lk_status status = LK_FAULT;
     for (int try = 0; try < TRIES && again; try++)
         status = attempt(r, out, &again);
+    if (has_turn)
+        give_turn(r);
     return again ? LK_FAULT : status;
 }
 

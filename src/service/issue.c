@@ -68,7 +68,7 @@ void lk__answer_issued(lk__call *c, const lk_user *user, const lk_issued *issued
         lk_buf_add_text(&body, issued->bound ? ",\"token_type\":\"DPoP\"" : ",\"token_type\":\"Bearer\"");
         lk_buf_add_text(&body, ",\"expires_in\":");
         int64_t ends_s = issued->token_ends_s > 0 ? issued->token_ends_s : issued->expires_s;
-        lk_buf_add_i64(&body, ends_s - c->now_ms / 1000);
+        lk_buf_add_i64(&body, ends_s - lk_now_s(lk_guard_parts_of(c->s->guard)->env));
         if (issued->refresh.len > 0) {
             lk_buf_add_text(&body, ",\"refresh_token\":");
             lk__json_add(&body, lk_refresh_view(&issued->refresh));

@@ -39,7 +39,7 @@ def made(server, cluster_on):
 def test_login_is_refreshed_on_every_node_and_ends_where_a_used_token_comes_again(made):
     cluster, client = made
     pair = client.login("alice", node=0)
-    assert pair["token_type"] == "Bearer" and pair["expires_in"] == 900
+    assert pair["token_type"] == "Bearer" and 890 <= pair["expires_in"] <= 900
     assert pair["session"]["expires"] - pair["session"]["created"] == 3600
     assert pair["session"]["idle_expires"] - pair["session"]["created"] == 600
     first, tokens = pair["refresh_token"], [pair["token"]]
