@@ -6,6 +6,7 @@
 #include "token.h"
 #include <latchkey/base64url.h>
 #include <latchkey/json.h>
+#include <latchkey/trust.h>
 
 #define PARTS_MAX 6
 
@@ -61,7 +62,20 @@ static int not_a_token(const cli *c, const char *why)
     return cli_no(c, LK_REASON_MALFORMED, "%s", why);
 }
 
-static int inspect_jwt(const cli *c, const parts *p)
+/* Is it from an issuer that the settings trust? Where there are none to read, nobody is. */
+static void set_trusted(const cli *c, json_t *object, lk_view text)
+{
+    static lk_settings settings;
+    if (lk_settings_read(lk_env_system(), c->conf, &settings, NULL) != LK_OK) {
+        return;
+    }
+    const lk_trust *t = lk_trust_of(settings.trusts, settings.trusts_n, text);
+    if (t != NULL) {
+        cli_set_text(object, "trusted", lk_view_of(t->issuer));
+    }
+}
+
+static int inspect_jwt(const cli *c, const parts *p, lk_view text)
 {
     json_t *object = json_object();
     json_t *header = json_part(p->part[0]), *payload = json_part(p->part[1]);
@@ -75,6 +89,7 @@ static int inspect_jwt(const cli *c, const parts *p)
     cli_set_flag(object, "verified", false);
     (void)json_object_set_new(object, "header", header);
     (void)json_object_set_new(object, "payload", payload);
+    set_trusted(c, object, text);
     return cli_print_record(c, object, NULL);
 }
 
@@ -109,7 +124,7 @@ static int inspect_text(const cli *c, lk_view text)
     }
     switch (kind) {
     case LK_KIND_JWT:
-        return inspect_jwt(&as_json, &p);
+        return inspect_jwt(&as_json, &p, text);
     case LK_KIND_TOKEN:
         return inspect_simple(&as_json, &p);
     case LK_KIND_SEALED:

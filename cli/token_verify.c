@@ -5,6 +5,7 @@
 #include "input.h"
 #include "jwk.h"
 #include "token.h"
+#include <latchkey/trust.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -157,7 +158,18 @@ static int check_cutoffs(const cli *c, cli_place *place, const lk_claims *claims
 
 /* ---- the check ---- */
 
-static int verify_text(const cli *c, cli_place *place, const lk_keyring *ring, lk_view text)
+/* By RING, or by the key set of T (NULL: RING is ours). */
+static lk_status check_text(const lk_trust *t, const lk_keyring *ring, lk_view text, const lk_expect *expect,
+                            lk_buf *scratch, lk_claims *claims, lk_reason *why, lk_note *note)
+{
+    if (t == NULL) {
+        return cli_token_check(ring, text, expect, scratch, claims, why, note);
+    }
+    return lk_trust_check(t, ring, text, expect->now_s, scratch, claims, why, note);
+}
+
+static int verify_text(const cli *c, cli_place *place, const lk_trust *t, const lk_keyring *ring,
+                       lk_view text)
 {
     static uint8_t memory[CLI_SCRATCH_MAX];
     lk_buf scratch = lk_buf_over(memory, sizeof memory);
@@ -170,7 +182,7 @@ static int verify_text(const cli *c, cli_place *place, const lk_keyring *ring, l
     if (code != CLI_YES) {
         return code;
     }
-    lk_status status = cli_token_check(ring, text, &expect, &scratch, &claims, &why, &note);
+    lk_status status = check_text(t, ring, text, &expect, &scratch, &claims, &why, &note);
     if (status == LK_FAULT) {
         return cli_fault(c, "the token could not be checked: %s", note.text);
     }
@@ -183,6 +195,9 @@ static int verify_text(const cli *c, cli_place *place, const lk_keyring *ring, l
     }
     json_t *object = claims_object(&claims);
     cli_set_text(object, "cutoffs", lk_view_of(cutoffs));
+    if (t != NULL) {
+        cli_set_text(object, "trusted", lk_view_of(t->issuer));
+    }
     if (claims.kind == LK_KIND_JWT) {
         set_payload(object, ring, text);
     }
@@ -194,9 +209,22 @@ static int verify_with_jwk(const cli *c, const char *jwk, lk_view text)
     lk_keyring *ring = NULL;
     int code = cli_jwk_open(c, jwk, &ring);
     if (code == CLI_YES) {
-        code = verify_text(c, NULL, ring, text);
+        code = verify_text(c, NULL, NULL, ring, text);
         lk_keyring_free(ring);
     }
+    return code;
+}
+
+/* A token of an issuer that latchkey_trust names: its key set is fetched for this one check. */
+static int verify_by_trust(const cli *c, cli_place *place, const lk_trust *t, lk_view text)
+{
+    lk_keyring *set = NULL;
+    lk_note note = {{0}};
+    if (lk_trust_fetch(lk_env_system(), t, &set, &note) != LK_OK) {
+        return cli_fault(c, "%s", note.text);
+    }
+    int code = verify_text(c, place, t, set, text);
+    lk_keyring_free(set);
     return code;
 }
 
@@ -205,7 +233,9 @@ static int verify_with_conf(const cli *c, lk_view text)
     cli_place place;
     int code = cli_place_open(c, CLI_KEYS, &place);
     if (code == CLI_YES) {
-        code = verify_text(c, &place, place.ring, text);
+        const lk_trust *t = lk_trust_of(place.settings.trusts, place.settings.trusts_n, text);
+        code =
+            t != NULL ? verify_by_trust(c, &place, t, text) : verify_text(c, &place, NULL, place.ring, text);
         cli_place_close(&place);
     }
     return code;

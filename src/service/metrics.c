@@ -5,6 +5,7 @@
 #include "service/call.h"
 
 #include <inttypes.h>
+#include <latchkey/trust.h>
 
 typedef struct series {
     lk_counter counter;
@@ -154,6 +155,32 @@ static void write_view(lk__call *c, lk_buf *out)
                   lk_guard_clock_offset_ms(c->s->guard));
 }
 
+/* Issuers are addresses of services: no label names a person. */
+static void write_trust(lk__call *c, lk_buf *out)
+{
+    lk_trust_state s;
+    lk_guard *g = c->s->guard;
+    if (!lk_guard_trust_state(g, 0, &s))
+        return;
+    write_head(out, "latchkey_trust_set_age_seconds", "Since the key set of an issuer was known to be right.",
+               "gauge");
+    for (uint32_t i = 0; lk_guard_trust_state(g, i, &s); i++)
+        if (s.known)
+            lk_buf_add_printf(out,
+                              "latchkey_trust_set_age_seconds{issuer=\"%s\"} %" PRId64 ".%03" PRId64 "\n",
+                              s.issuer, s.age_ms / 1000, s.age_ms % 1000);
+    write_head(out, "latchkey_trust_set_usable", "Whether tokens of an issuer can be checked.", "gauge");
+    for (uint32_t i = 0; lk_guard_trust_state(g, i, &s); i++)
+        lk_buf_add_printf(out, "latchkey_trust_set_usable{issuer=\"%s\"} %d\n", s.issuer, s.usable ? 1 : 0);
+    write_head(out, "latchkey_trust_fetches_total", "Looks for the key set of an issuer, by result.",
+               "counter");
+    for (uint32_t i = 0; lk_guard_trust_state(g, i, &s); i++)
+        lk_buf_add_printf(out,
+                          "latchkey_trust_fetches_total{issuer=\"%s\",result=\"ok\"} %" PRIu64
+                          "\nlatchkey_trust_fetches_total{issuer=\"%s\",result=\"failed\"} %" PRIu64 "\n",
+                          s.issuer, s.fetches, s.issuer, s.failures);
+}
+
 static void write_store(lk__call *c, const char *store, lk_buf *out)
 {
     lk_store_count counts;
@@ -174,7 +201,7 @@ static void write_store(lk__call *c, const char *store, lk_buf *out)
 
 void lk__metrics(lk__call *c)
 {
-    lk_buf out = lk__arena_buf(c->arena, 16384);
+    lk_buf out = lk__arena_buf(c->arena, 32768);
     const char *store = lk_store_name(lk_guard_parts_of(c->s->guard)->store);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         const family *f = &families[i];
@@ -184,6 +211,7 @@ void lk__metrics(lk__call *c)
                          lk_guard_counted(c->s->guard, f->series[k].counter));
     }
     write_view(c, &out);
+    write_trust(c, &out);
     write_store(c, store, &out);
     lk__answer(c, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }
