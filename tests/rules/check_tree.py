@@ -47,7 +47,7 @@ HEADER_LAYER = {
     'memory': 'shm',
     'keyring': 'keyring',
     'settings': 'settings',
-    'credential': 'credential', 'store': 'store', 'account': 'account',
+    'credential': 'credential', 'proof': 'credential', 'store': 'store', 'account': 'account',
     'guard': 'guard', 'trust': 'guard',
     'service': 'service', 'data': 'service',
 }
