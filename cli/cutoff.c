@@ -55,7 +55,7 @@ static int wanted_level(const cli *c, lk_level *level)
 {
     const char *name = cli_get(c, "level");
     if (name == NULL || lk_level_of(lk_view_of(name), level) != LK_OK) {
-        return cli_wrong(c, "%s --level: all, realm, role, client, user, device, family or session",
+        return cli_wrong(c, "%s --level: all, realm, role, client, user, device, family, session or key",
                          name == NULL ? "missing" : "unknown");
     }
     bool needs_key = *level != LK_LEVEL_ALL && *level != LK_LEVEL_REALM;
@@ -123,8 +123,9 @@ static int add(cli *c)
 }
 
 static const cli_option add_options[] = {
-    {"level", "LEVEL", "all, realm, role, client, user, device, family or session"},
-    {"key", "KEY", "which one: the role, client, user, device, family, or the session's public id"},
+    {"level", "LEVEL",
+     "all, realm, role, client, user, device, family, session or key (a signing key; see latchkey key burn)"},
+    {"key", "KEY", "which one: the role, client, user, device, family, the session's public id, or the kid"},
     {"reason", "WORD", "what the client is told: revoked (default), kicked, banned, replaced"},
     {"realm", "REALM", "the account system; the one of the settings when not given"},
     {0},

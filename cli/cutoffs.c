@@ -109,6 +109,8 @@ static bool reaches(const lk_cutoff *cut, const cli_subject *subject)
         return names(cut, subject->realm, subject->device);
     case LK_LEVEL_SESSION:
         return names(cut, subject->realm, lk_view_of(subject->public_id));
+    case LK_LEVEL_KEY:
+        return subject->kid.len > 0 && lk_view_equal(lk_view_of(cut->key), subject->kid);
     case LK_LEVEL_FAMILY:
     case LK_LEVEL_COUNT:
         break;
@@ -120,7 +122,8 @@ const lk_cutoff *cli_cutoff_hits(const cli_cutoffs *cutoffs, const cli_subject *
 {
     for (size_t i = 0; i < cutoffs->n; i++) {
         const lk_cutoff *cut = &cutoffs->all[i];
-        if (subject->issued_ms <= cut->before_ms && now_s <= cut->until_s && reaches(cut, subject)) {
+        bool in_time = cut->level == LK_LEVEL_KEY || subject->issued_ms <= cut->before_ms;
+        if (in_time && now_s <= cut->until_s && reaches(cut, subject)) {
             return cut;
         }
     }

@@ -38,9 +38,11 @@ static int read_settings(const cli *c, const char *file, lk_settings *s)
                                 : cli_wrong(c, "%s: %s", file, note.text);
 }
 
-/* What a fixed text hashes to under the keys in DIR. */
-static int print_of_keys(const cli *c, const char *dir, uint8_t out[LK_MAC_LEN])
+/* What a fixed text hashes to under the keys of SETTINGS. */
+static int print_of_keys(const cli *c, const lk_settings *settings, uint8_t out[LK_MAC_LEN])
 {
+    const char *dir = settings->keys;
+    lk_key_place place = lk_settings_key_place(settings);
     lk_keyring *ring = NULL;
     lk_note note = {{0}};
     lk_view text = LK_VIEW("the same keys?");
@@ -48,7 +50,7 @@ static int print_of_keys(const cli *c, const char *dir, uint8_t out[LK_MAC_LEN])
     if (code != CLI_YES) {
         return code;
     }
-    lk_status status = lk_keyring_open(lk_env_system(), dir, false, &ring, &note);
+    lk_status status = lk_keyring_open_at(lk_env_system(), &place, false, &ring, &note);
     cli_become_self();
     const struct lk_mac *mac = status == LK_OK ? lk_keyring_mac(ring, LK_PURPOSE_NODE) : NULL;
     bool done = mac != NULL && lk_mac_run(mac, &text, 1, out) == LK_OK;
@@ -56,7 +58,7 @@ static int print_of_keys(const cli *c, const char *dir, uint8_t out[LK_MAC_LEN])
     return done ? CLI_YES : cli_fault(c, "keys %s: %s", dir, status == LK_OK ? "cannot be used" : note.text);
 }
 
-static int check_keys(const cli *c, const char *one, const char *other)
+static int check_keys(const cli *c, const lk_settings *one, const lk_settings *other)
 {
     uint8_t a[LK_MAC_LEN], b[LK_MAC_LEN];
     int code = print_of_keys(c, one, a);
@@ -94,7 +96,7 @@ static int check_pair(node_draining *d, const lk_settings *from, const lk_settin
     }
     memcpy(d->from_url, from->store, sizeof d->from_url);
     memcpy(d->to_url, to->store, sizeof d->to_url);
-    return check_keys(d->c, from->keys, to->keys);
+    return check_keys(d->c, from, to);
 }
 
 int node_check(node_draining *d)

@@ -71,9 +71,8 @@ static int open_keys(const cli *c, unsigned wanted, cli_place *place)
     if (code != CLI_YES) {
         return code;
     }
-    lk_status status =
-        lk_keyring_open_for(lk_env_system(), place->settings.keys, create,
-                            LK_ALGS_FIRST | LK_ALG_BIT(place->settings.jwt_alg), &place->ring, &note);
+    lk_key_place at = lk_settings_key_place(&place->settings);
+    lk_status status = lk_keyring_open_at(lk_env_system(), &at, create, &place->ring, &note);
     cli_become_self();
     switch (status) {
     case LK_OK:

@@ -78,6 +78,7 @@ void cli_cutoffs_free(cli_cutoffs *cutoffs);
 /* What a cut-off may hit: a session or a token. */
 typedef struct cli_subject {
     lk_view realm, roles, client, user, device;
+    lk_view kid;           /* of the key that proves it; empty: it is a session */
     const char *public_id; /* of its session, or NULL */
     int64_t issued_ms;     /* since 1970 */
 } cli_subject;

@@ -145,6 +145,7 @@ static int check_cutoffs(const cli *c, cli_place *place, const lk_claims *claims
                            .client = claims->client,
                            .user = claims->user,
                            .device = claims->device,
+                           .kid = claims->kid,
                            .public_id = claims->has_session ? public_id : NULL,
                            .issued_ms = claims->issued_s * 1000 + claims->issued_ms};
     const lk_cutoff *cut = cli_cutoff_hits(&cutoffs, &subject, now_s);

@@ -415,6 +415,10 @@ ngx_int_t ngx_http_latchkey_init_process(ngx_cycle_t *cycle);
 void ngx_http_latchkey_exit_process(ngx_cycle_t *cycle);
 const char *ngx_http_latchkey_not_open(void);
 
+/* ngx_http_latchkey_keys.c: keys that change while the gateway runs */
+void ngx_http_latchkey_keys_work(lk_guard *guard);
+void ngx_http_latchkey_keys_done(ngx_log_t *log);
+
 /* ngx_http_latchkey_headers.c: the client's identity headers go */
 ngx_int_t ngx_http_latchkey_strip(ngx_http_request_t *r);
 ngx_uint_t ngx_http_latchkey_is_identity(ngx_str_t *name);

@@ -10,15 +10,16 @@ static ngx_int_t ngx_http_latchkey_open_table(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
 static ngx_http_latchkey_table_t *ngx_http_latchkey_old_table(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf);
+static uint32_t ngx_http_latchkey_group(ngx_conf_t *cf);
 static void ngx_http_latchkey_close_keys(void *data);
 static void ngx_http_latchkey_close_table(void *data);
 static void ngx_http_latchkey_make_dir(ngx_cycle_t *cycle, const char *path,
     ngx_uint_t parent);
 
 
-/* The keys are read, and made when there are none, by the master: as root it
- * can keep them from the workers' user, who get them by fork and never open
- * a key file.  `nginx -t` and `nginx -s` look and leave everything as it is. */
+/* The keys are read, and made when there are none, by the master.  As root it
+ * keeps them from being changed by the workers' user, whose group may read
+ * what it makes: the workers look for new keys themselves.  `nginx -t` and `nginx -s` look and leave everything as it is. */
 ngx_int_t
 ngx_http_latchkey_open_shared(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf)
@@ -37,6 +38,25 @@ ngx_http_latchkey_open_shared(ngx_conf_t *cf,
 }
 
 
+/* The group that the workers of a master that is root run as, or 0. */
+static uint32_t
+ngx_http_latchkey_group(ngx_conf_t *cf)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT
+        || ccf->group == (ngx_gid_t) NGX_CONF_UNSET_UINT)
+    {
+        return 0;
+    }
+
+    return (uint32_t) ccf->group;
+}
+
+
 ngx_int_t
 ngx_http_latchkey_open_keys(ngx_conf_t *cf,
     ngx_http_latchkey_main_conf_t *lmcf)
@@ -44,6 +64,7 @@ ngx_http_latchkey_open_keys(ngx_conf_t *cf,
     ngx_uint_t           dry;
     lk_note              note;
     lk_status            status;
+    lk_key_place         place;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
@@ -51,13 +72,14 @@ ngx_http_latchkey_open_keys(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
+    place = lk_settings_key_place(&lmcf->settings);
+    place.group = ngx_http_latchkey_group(cf);
+
     dry = ngx_test_config || ngx_process == NGX_PROCESS_SIGNALLER;
     note.text[0] = '\0';
 
-    status = lk_keyring_open_for(lk_env_system(), lmcf->settings.keys, !dry,
-                                 LK_ALGS_FIRST
-                                 | LK_ALG_BIT(lmcf->settings.jwt_alg),
-                                 &lmcf->ring, &note);
+    status = lk_keyring_open_at(lk_env_system(), &place, !dry, &lmcf->ring,
+                                &note);
 
     if (status == LK_MISS && dry) {
         ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0,

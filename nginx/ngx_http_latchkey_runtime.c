@@ -424,6 +424,8 @@ ngx_http_latchkey_upkeep_work(void *data, ngx_log_t *log)
 {
     ngx_http_latchkey_chore_t  *chore = data;
 
+    ngx_http_latchkey_keys_work(chore->opened.guard);
+
     chore->note.text[0] = '\0';
 
     if (chore->opened.guard == NULL
@@ -446,6 +448,7 @@ ngx_http_latchkey_upkeep_done(ngx_event_t *ev)
     ngx_http_latchkey_chore_t  *chore = ev->data;
 
     chore->busy = 0;
+    ngx_http_latchkey_keys_done(ev->log);
 
     if (ngx_http_latchkey_say(chore)) {
 

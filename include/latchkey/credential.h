@@ -116,6 +116,9 @@ typedef struct lk_seal_place {
     lk_view realm;
 } lk_seal_place;
 
+/* The kid that a box names, a view into TEXT; empty when TEXT has not the shape of one. */
+lk_view lk_sealed_kid(lk_view text);
+
 /* Seal S, with its fields, under the active HS256 key. ID is the session id that S->key and S->proof come
  * from: whoever opens the box can go on with a session in a store and nothing changes its name. OUT gets the
  * text of all pieces in one. LK_OK; LK_REFUSED when ID is not that of S, or S cannot be written

@@ -22,7 +22,8 @@ extern "C" {
     X(USER, "user")                                                                                          \
     X(DEVICE, "device")                                                                                      \
     X(FAMILY, "family")                                                                                      \
-    X(SESSION, "session")
+    X(SESSION, "session")                                                                                    \
+    X(KEY, "key")
 
 typedef enum lk_level {
 #define X(name, word) LK_LEVEL_##name,
@@ -38,7 +39,8 @@ LK_CHECKED lk_status lk_level_of(lk_view name, lk_level *out); /* LK_OK, LK_MISS
  * After until_s nothing it could hit is still alive, and the cut-off may be forgotten. Levels below `realm`
  * are inside a realm: their key is
  * "<realm>/<key>" (the realm may be empty: "/alice"); for `all` the key is empty; for `realm` it is the
- * realm. */
+ * realm. Level `key` is that of a signing key in wrong hands: its key is the kid, and it reaches everything
+ * that key ever proved or will, whatever time of issue it bears. */
 typedef struct lk_cutoff {
     uint64_t seq; /* place in the store's ordered stream; 0 until appended */
     lk_level level;

@@ -40,7 +40,7 @@ lk_kind lk_way_credential(lk_way way);
 typedef struct lk_guard_parts {
     const lk_env *env;
     const lk_settings *settings;
-    const lk_keyring *ring;
+    lk_keyring *ring; /* lk_guard_keys reads its files again */
     struct lk_table *table;
     lk_store *store;
     struct lk_trust_room *trust; /* shared with other processes; NULL: the guard makes one of its own */
@@ -185,6 +185,7 @@ typedef struct lk_question {
     bool wants_view;    /* the newest cut-offs: this node's view is older than the rule allows */
     uint32_t
         wants_keys; /* 1 + index of an issuer (latchkey_trust) of which a newer key set is needed; 0: none */
+    bool wants_own_keys; /* our key files: a credential names a key that is not known */
     lk_session_key key;
 
     /* filled by lk_guard_ask */
@@ -199,7 +200,7 @@ typedef struct lk_question {
 /* The check of one request, without waiting: no allocation, no I/O, no lock held. True: *OUT is the verdict.
  * False: something has to be asked; hand the QUESTION to lk_guard_ask on a thread that may block, and come
  * back with it as ANSWER: then the answer is always true. ANSWER is NULL the first time. With an inline store
- * nothing ever has to be asked. */
+ * that is only so for a key that is not known, which may be a new one. */
 LK_CHECKED bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rule,
                              const lk_question *answer, lk_identity *out, lk_question *question);
 
@@ -419,6 +420,13 @@ int64_t lk_guard_clock_offset_ms(const lk_guard *g);
  * table within a budget. Blocking; call every second or so from one thread per process. */
 LK_CHECKED lk_status lk_guard_upkeep(lk_guard *g);
 
+/* See new, changed and removed key files, make new keys where latchkey_keys rotate= says so, and add up how
+ * often each key was used. Blocking; call it every second or so from one thread per process, beside
+ * lk_guard_upkeep. LK_OK; LK_REFUSED, LK_FULL, LK_FAULT with a note: the keys stay as they were. */
+LK_CHECKED lk_status lk_guard_keys(lk_guard *g, lk_note *note);
+/* How often KID signed and proved something, over all processes of this table. */
+void lk_guard_key_uses(const lk_guard *g, lk_view kid, uint64_t *signed_n, uint64_t *verified_n);
+
 /* Could the gateway serve now? LK_OK, or LK_FAULT with the reason in the note. */
 LK_CHECKED lk_status lk_guard_ready(lk_guard *g, lk_note *note);
 
@@ -462,6 +470,9 @@ typedef enum lk_counter {
     LK_COUNT_REFRESHED_AGAIN, /* ... once more within the grace time */
     LK_COUNT_REFRESH_REUSED,  /* ... later than that: the login was ended */
     LK_COUNT_REFRESH_REFUSED, /* ... that were no good */
+    LK_COUNT_KEYS_READ,       /* times changed key files were taken over, by each process */
+    LK_COUNT_KEYS_FAILED,     /* ... could not be */
+    LK_COUNT_KEYS_MADE,       /* keys made since the one before had its age */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

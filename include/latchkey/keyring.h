@@ -2,10 +2,10 @@
  *
  * keyring.h - keys with a kid, an algorithm and a life; made on first start, kept in files of mode 0600.
  *
- * A keyring is a snapshot: it never changes after lk_keyring_open. To see a rotation, open again and swap the
- * pointer. An issuer (lk_signer) and a checker (lk_verifier) are different types with no way from one to the
- * other, and the algorithm is a property of the key: algorithm confusion cannot be written. File format:
- * docs/formats/keys.md
+ * A keyring says what its files said when they were read; lk_keyring_refresh (keys.h) reads them again while
+ * it is in use. Which key signs is a matter of the time at which it is asked. An issuer (lk_signer) and a
+ * checker (lk_verifier) are different types with no way from one to the other, and the algorithm is a
+ * property of the key: algorithm confusion cannot be written. File format: docs/formats/keys.md
  */
 #ifndef LATCHKEY_KEYRING_H
 #define LATCHKEY_KEYRING_H
@@ -67,10 +67,15 @@ typedef uint32_t lk_alg_set;
     ((LK_ALG_BIT(LK_ALG_COUNT) - 1) &                                                                        \
      ~(LK_ALG_BIT(LK_ALG_HS256) | LK_ALG_BIT(LK_ALG_HS384) | LK_ALG_BIT(LK_ALG_HS512)))
 
+/* Where a key is in its life: see keys.h. */
 typedef enum lk_key_state {
-    LK_KEY_ACTIVE,  /* signs and verifies */
-    LK_KEY_RETIRING /* verifies only, until it is taken out */
+    LK_KEY_PENDING,  /* published and verifies, does not sign yet */
+    LK_KEY_ACTIVE,   /* signs and verifies */
+    LK_KEY_RETIRING, /* verifies only, until it is gone */
+    LK_KEY_GONE,     /* neither; its file is still there */
+    LK_KEY_BURNED    /* was in wrong hands: only its name is left */
 } lk_key_state;
+const char *lk_key_state_word(lk_key_state state); /* "pending", ... */
 
 typedef struct lk_signer lk_signer;     /* can make signatures of one algorithm under one kid */
 typedef struct lk_verifier lk_verifier; /* can check them, and nothing else */
@@ -103,11 +108,6 @@ typedef enum lk_purpose {
  * be read. *out belongs to the caller: lk_keyring_free. ENV must outlive it. */
 LK_CHECKED lk_status lk_keyring_open(const lk_env *env, const char *dir, bool create, lk_keyring **out,
                                      lk_note *note);
-
-/* The same, with CREATE making keys for ALGS instead of LK_ALGS_FIRST: those and what the configuration signs
- * with. Also in a directory that has keys already. */
-LK_CHECKED lk_status lk_keyring_open_for(const lk_env *env, const char *dir, bool create, lk_alg_set algs,
-                                         lk_keyring **out, lk_note *note);
 
 /* A keyring for checking only, from a JWK or JWK Set text (for `latchkey jws verify --jwk`). HMAC keys are
  * allowed in a file the user names, but a set that mixes secret and public keys is refused, as is a private
@@ -162,12 +162,14 @@ LK_CHECKED lk_status lk_keyring_from_text(const lk_env *env, lk_view text, lk_al
 
 void lk_keyring_free(lk_keyring *ring);
 
-/* The active key of ALG, or NULL. Borrowed: lives as long as the ring. */
+/* The key of ALG that signs now, or NULL. Of several the one that began last; a retiring one when there is no
+ * other, since to stop signing would lock everybody out. Borrowed: lives as long as the ring, or a minute
+ * longer than the next lk_keyring_refresh that takes something over. */
 const lk_signer *lk_keyring_signer(const lk_keyring *ring, lk_alg alg);
 
-/* The key with exactly that kid (active or retiring), or NULL. There is no "try all": an unknown kid is
- * refused. As the one exception, a ring of exactly one key made by lk_keyring_from_jwk answers for an absent
- * kid (KID.len == 0). */
+/* The key with exactly that kid (pending, active or retiring), or NULL. There is no "try all": an unknown kid
+ * is refused. As the one exception, a ring of exactly one key made by lk_keyring_from_jwk answers for an
+ * absent kid (KID.len == 0). */
 const lk_verifier *lk_keyring_verifier(const lk_keyring *ring, lk_view kid);
 
 /* The prepared HMAC for PURPOSE. Never NULL for a ring from lk_keyring_open; NULL for one from
@@ -181,21 +183,13 @@ LK_CHECKED lk_status lk_keyring_jwks(const lk_keyring *ring, char **json);
 typedef struct lk_key_info {
     char kid[LK_KID_MAX + 1];
     lk_alg alg;
-    lk_key_state state;
-    int64_t created_s;
-    bool is_root; /* the root secret: alg has no meaning */
+    lk_key_state state;                            /* at the time of asking */
+    int64_t created_s, signs_s, retires_s, gone_s; /* LK_KEY_NEVER: not set */
+    bool is_root; /* the root secret: alg, state and the later times have no meaning */
 } lk_key_info;
 
 /* Describe key number INDEX (0, 1, ... ordered by creation). LK_MISS past the end. */
 LK_CHECKED lk_status lk_keyring_info(const lk_keyring *ring, size_t index, lk_key_info *out);
-
-/* Make a new key of ALG in DIR. With ACTIVATE it becomes the active one and the active one of that algorithm
- * becomes retiring (that is `key rotate`); without, it starts as retiring, so that verifiers can learn it
- * first (`key new`). KID_OUT receives the new kid. A crash at any moment leaves whole files and an active
- * key. Gives LK_OK; LK_MISS when there is no DIR; LK_REFUSED when DIR or a file in it is not in order, as for
- * lk_keyring_open; LK_FULL when it holds 64 keys; LK_FAULT. */
-LK_CHECKED lk_status lk_key_make(const lk_env *env, const char *dir, lk_alg alg, bool activate,
-                                 char kid_out[LK_KID_MAX + 1], lk_note *note);
 
 /* Sign the concatenation of nothing but MESSAGE. The raw JOSE signature (R||S for ES*) is appended to OUT.
  * LK_OK, LK_FULL, LK_FAULT. */

@@ -11,7 +11,7 @@
 #define LATCHKEY_SETTINGS_H
 
 #include <latchkey/env.h>
-#include <latchkey/keyring.h>
+#include <latchkey/keys.h>
 #include <latchkey/session.h>
 
 #ifdef __cplusplus
@@ -39,11 +39,15 @@ typedef struct lk_trust {
 } lk_trust;
 
 typedef struct lk_settings {
-    char keys[LK_PATH_MAX];    /* latchkey_keys DIR */
-    char accounts[LK_URL_MAX]; /* latchkey_accounts URL */
-    char store[LK_URL_MAX];    /* latchkey_store URL */
-    char replica[LK_URL_MAX];  /* latchkey_replica URL: the copy near this node; empty = none */
-    char share[16];            /* latchkey_share WAY: one of the six ways; empty = whatever the store is */
+    /* latchkey_keys DIR [rotate=AGE] [publish=1h] [secret=env:NAME|file:PATH] */
+    char keys[LK_PATH_MAX];
+    int64_t keys_rotate_s; /* 0: keys are rotated when somebody says so */
+    int64_t keys_publish_s;
+    char keys_secret[LK_KEY_SECRET_MAX + 1]; /* empty: key files are in clear */
+    char accounts[LK_URL_MAX];               /* latchkey_accounts URL */
+    char store[LK_URL_MAX];                  /* latchkey_store URL */
+    char replica[LK_URL_MAX];                /* latchkey_replica URL: the copy near this node; empty = none */
+    char share[16]; /* latchkey_share WAY: one of the six ways; empty = whatever the store is */
     /* latchkey_move to=WAY|from=WAY [store=URL] [replica=URL]: the other side of a move that is under way */
     char move_to[16], move_from[16];
     char move_store[LK_URL_MAX]; /* empty: the same store as now */
@@ -145,6 +149,9 @@ uint32_t lk_settings_class_limit(const lk_settings *s, lk_view device_class);
 /* Rules that span settings (prefixes of cookie names, SameSite=None without Secure, absolute under idle, a
  * memory store with ...). Call once all are applied. LK_OK, or LK_REFUSED with rule and cure. */
 LK_CHECKED lk_status lk_settings_check(const lk_settings *s, lk_note *note);
+
+/* Where the keys are and how long they live, for lk_keyring_open_at and all of keys.h. Views into S. */
+lk_key_place lk_settings_key_place(const lk_settings *s);
 
 /* Read FILE (only latchkey_* settings may be in it; `include` is followed once), apply and check. The note
  * begins with "file:line: ". LK_OK, LK_REFUSED, LK_FAULT. */

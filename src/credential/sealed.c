@@ -181,6 +181,8 @@ lk_status lk_sealed_make(const lk_env *env, const lk_keyring *ring, const lk_sea
     if (status == LK_OK)
         status = seal_box(env, signer, place, box, contents.len);
     if (status == LK_OK)
+        lk__signer_count(signer);
+    if (status == LK_OK)
         status = write_text(kid, lk_view_make(box, contents.len + LK_SEAL_EXTRA), out);
     lk_wipe(box, contents.len + LK_SEAL_EXTRA);
     return status;
@@ -254,6 +256,13 @@ static void move_id(lk_buf *contents, char *id)
     lk_wipe(contents->p + AT_ID, LK_SESSION_ID_BYTES);
 }
 
+lk_view lk_sealed_kid(lk_view text)
+{
+    lk_view kid, box;
+
+    return split(text, &kid, &box) ? kid : (lk_view){0};
+}
+
 static lk_status open_text(const lk_keyring *ring, const lk_seal_place *place, lk_view text, lk_buf *scratch,
                            char *id, lk_session *out, lk_reason *why)
 {
@@ -281,6 +290,7 @@ static lk_status open_text(const lk_keyring *ring, const lk_seal_place *place, l
     if (status == LK_STALE)
         *why = LK_REASON_EXPIRED;
     move_id(&contents, status == LK_OK ? id : NULL);
+    lk__verifier_count(verifier);
     return status;
 }
 

@@ -95,6 +95,8 @@ lk_status lk_token_mint(const lk_keyring *ring, const lk_claims *claims, lk_buf 
         status = LK_FULL;
     if (status != LK_OK)
         *out = before;
+    else
+        lk__signer_count(signer);
     return status;
 }
 
@@ -123,6 +125,8 @@ static lk_status check_sign(const lk_keyring *ring, lk_view text, lk_view kid, l
     status = add_sign(mac, lk_view_make(text.p, text.len - sign.len - 1), &right);
     if (status == LK_OK && !lk_secret_equal(lk_buf_view(&right), sign))
         status = refuse(why, LK_REASON_BAD_SIGNATURE);
+    if (status == LK_OK)
+        lk__verifier_count(verifier);
     lk_wipe(memory, sizeof(memory));
     out->kid = lk_verifier_kid(verifier);
     return status;

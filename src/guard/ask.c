@@ -113,7 +113,7 @@ static void load(lk_guard *g, lk_store *store, lk_question *const *questions, si
 void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
 {
     lk_store *store = g->parts.store;
-    bool wants_view = false;
+    bool wants_view = false, wants_keys = false;
     lk_status view = LK_OK;
     if (n > LK_ASK_MAX)
         n = LK_ASK_MAX;
@@ -123,7 +123,10 @@ void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
         questions[i]->record_len = 0;
         questions[i]->keys = LK_MISS;
         wants_view = wants_view || questions[i]->wants_view;
+        wants_keys = wants_keys || questions[i]->wants_own_keys;
     }
+    if (wants_keys)
+        (void)!lk_guard_keys(g, NULL);
     /* The view first: a session that is read after it cannot have ended before it. */
     if (wants_view)
         view = lk_guard_follow(g);

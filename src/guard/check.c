@@ -366,7 +366,8 @@ lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims 
 {
     lk_reason why;
     lk_expect expect = lk__expect(g->parts.settings, lk_now_s(g->parts.env));
-    return prove_own(g, text, &expect, is_costly(text), scratch, out, &why);
+    lk_status status = prove_own(g, text, &expect, is_costly(text), scratch, out, &why);
+    return status == LK_OK ? lk__cutoffs_check_key(g, out->kid, &why) : status;
 }
 
 /* A token of another issuer, by the keys of that issuer alone. LK_MISS with a->asks: a newer set may have the
@@ -470,12 +471,26 @@ static lk_status trust_view(attempt *a)
     return LK_OK;
 }
 
+/* Nobody here knows the key that a credential names: it may be a new one, whose file has not been seen yet.
+ */
+static bool asks_for_key(attempt *a, lk_status status)
+{
+    if (status != LK_REFUSED || a->out->reason != LK_REASON_UNKNOWN_KEY || a->answer != NULL ||
+        !lk__keys_may_ask(a->g))
+        return false;
+    a->question->wants_own_keys = true;
+    a->asks = true;
+    return true;
+}
+
 /* A session in the client: all there is to know of it is in TEXT, but for what was revoked since. */
 static lk_status check_sealed(attempt *a, lk_view text)
 {
     uint8_t record[LK_SESSION_ROOM];
     lk_session s;
     lk_status status = lk__sealed_open(a->g, text, record, NULL, &s, &a->out->reason);
+    if (asks_for_key(a, status))
+        return LK_MISS;
     /* One answer to all that is no box of ours, wherever it was found out: nobody learns by trying. */
     if (status == LK_REFUSED)
         a->out->reason = LK_REASON_MALFORMED;
@@ -532,6 +547,11 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     lk_status status = kind == LK_KIND_JWT
                            ? prove_jwt(a, text, &scratch, &claims, &by)
                            : lk_token_check(g->parts.ring, text, &expect, &scratch, &claims, &out->reason);
+    /* A key of ours that was burned proves nothing, not even what was proved and remembered before. */
+    if (status == LK_OK && by == NULL)
+        status = lk__cutoffs_check_key(g, claims.kid, &out->reason);
+    if (by == NULL && asks_for_key(a, status))
+        return LK_MISS;
     if (status == LK_OK)
         status = trust_view(a);
     if (status != LK_OK)
@@ -778,7 +798,7 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
         status = lk_guard_follow(g);
     if (status == LK_OK) {
         judge_view(&a);
-        question->wants_session = false;
+        question->wants_session = question->wants_own_keys = false;
         question->wants_keys = 0;
         question->wants_view = a.view_lags;
         /* Not when the store was asked: what it said is older than what is drawn here. */

@@ -269,6 +269,20 @@ lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *w
     return s.fault ? LK_FAULT : LK_OK;
 }
 
+lk_status lk__cutoffs_check_key(lk_guard *g, lk_view kid, lk_reason *why)
+{
+    /* Who holds a stolen key writes any time of issue he likes, so the times are not compared. */
+    sweep_state s = {.g = g, .issued_ms = INT64_MIN};
+    if (!level_is_used(g, LK_LEVEL_KEY))
+        return LK_OK;
+    ask(&s, LK_LEVEL_KEY, (lk_view){0}, kid);
+    if (s.cut) {
+        *why = s.why;
+        return LK_STALE;
+    }
+    return s.fault ? LK_FAULT : LK_OK;
+}
+
 int64_t lk__issue_time_ms(lk_guard *g, const lk_subject *subject)
 {
     int64_t now_ms = lk_now_ms(g->parts.env);

@@ -46,6 +46,7 @@ struct lk_guard {
     int64_t clock_checked_ms;                 /* monotonic; follower only */
     _Atomic uint64_t proofs_max, proofs_held; /* replay.c: marks there may be, and are */
     _Atomic int64_t proofs_counted_ms;
+    _Atomic int64_t keys_asked_ms; /* monotonic: when a request last asked for our key files */
 };
 
 /* The numbered words of the shared table. */
@@ -78,6 +79,10 @@ typedef struct lk_subject {
 /* LK_OK when no cut-off reaches SUBJECT; LK_STALE with *why; LK_FAULT when the view has holes. */
 LK_CHECKED lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why);
 
+/* LK_OK when the key KID was not burned; LK_STALE with *why: whatever it proves is refused, whenever it says
+ * it was issued; LK_FAULT when the view has holes. */
+LK_CHECKED lk_status lk__cutoffs_check_key(lk_guard *g, lk_view kid, lk_reason *why);
+
 /* The issue time of a credential made now for SUBJECT: now, or just after the newest cut-off that would reach
  * it. One that is issued in the very millisecond of a cut-off, or by a clock that was set back since, but
  * after it, must not fall under it. */
@@ -92,6 +97,14 @@ void lk__cutoff_time_after(lk_guard *g, int64_t issued_ms);
 
 /* Put a cut-off into the table. LK_OK, LK_FULL (and the view is marked as having holes). */
 LK_CHECKED lk_status lk__cutoff_apply(lk_guard *g, const lk_cutoff *c);
+
+/* ---- keys.c ---- */
+/* May a request have the key files looked at, for a key that nobody knows? A few times a second: anybody can
+ * name one. */
+bool lk__keys_may_ask(lk_guard *g);
+/* Is the key that signs by ALG good? When it was burned elsewhere and the files here say nothing of it yet,
+ * they are read again. LK_OK; LK_FAULT: nothing is to be signed. */
+LK_CHECKED lk_status lk__keys_sign(lk_guard *g, lk_alg alg);
 
 /* Until when a cut-off must be kept that is to reach everything issued up to NOW_S. */
 int64_t lk__cutoff_until_s(const lk_settings *s, lk_level level, int64_t now_s);

@@ -118,7 +118,8 @@ static lk_status sign(lk_guard *g, lk_claims *claims, lk_issued *out)
     char id[LK_BASE64URL_LEN(12)];
     lk_buf id_buf = lk_buf_over(id, sizeof(id));
     lk_buf text = lk_buf_over(out->text, sizeof(out->text) - 1);
-    if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK)
+    lk_alg alg = claims->kind == LK_KIND_JWT ? g->parts.settings->jwt_alg : LK_ALG_HS256;
+    if (lk_random(g->parts.env, random, sizeof(random)) != LK_OK || lk__keys_sign(g, alg) != LK_OK)
         return LK_FAULT;
     lk_base64url_encode(lk_view_make(random, sizeof(random)), &id_buf);
     claims->id = lk_buf_view(&id_buf);

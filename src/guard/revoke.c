@@ -5,6 +5,8 @@
 #include "guard/guard_internal.h"
 #include <string.h>
 
+enum { KEY_KEPT_S = 365 * 86400 };
+
 lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view key, lk_reason reason,
                           lk_cutoff *out, lk_note *note)
 {
@@ -17,6 +19,9 @@ lk_status lk_guard_cutoff(lk_guard *g, lk_level level, lk_view realm, lk_view ke
     }
     c.before_ms = lk__cutoff_time_ms(g);
     c.until_s = lk__cutoff_until_s(g->parts.settings, c.level, c.before_ms / 1000);
+    /* Until the last copy of the key, on whatever node or in whatever backup, is out of use. */
+    if (level == LK_LEVEL_KEY)
+        c.until_s += KEY_KEPT_S;
     status = lk_store_cutoff_append(g->parts.store, &c);
     /* It holds on this node when the call returns; other nodes follow the stream. */
     if (status == LK_OK)

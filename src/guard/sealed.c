@@ -20,7 +20,13 @@ lk_status lk__sealed_open(lk_guard *g, lk_view text, uint8_t *buf, char *id, lk_
 {
     lk_seal_place place = place_of(g);
     lk_buf scratch = lk_buf_over(buf, LK_SESSION_ROOM);
-    return lk_sealed_open(g->parts.ring, &place, text, &scratch, id, out, why);
+    lk_status status = lk_sealed_open(g->parts.ring, &place, text, &scratch, id, out, why);
+    if (status != LK_OK && status != LK_STALE)
+        return status;
+    lk_status key = lk__cutoffs_check_key(g, lk_sealed_kid(text), why);
+    if (key != LK_OK && id != NULL)
+        lk_wipe(id, LK_SESSION_ID_LEN + 1);
+    return key == LK_OK ? status : key;
 }
 
 lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LEN + 1], const lk_session *s,
@@ -28,7 +34,9 @@ lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LEN + 1], con
 {
     lk_seal_place place = place_of(g);
     lk_buf text = lk_buf_over(out->text, sizeof(out->text) - 1);
-    lk_status status = lk_sealed_make(g->parts.env, g->parts.ring, &place, id, s, &text, note);
+    lk_status status = lk__keys_sign(g, LK_ALG_HS256);
+    if (status == LK_OK)
+        status = lk_sealed_make(g->parts.env, g->parts.ring, &place, id, s, &text, note);
     if (status != LK_OK)
         return status;
     out->len = text.len;

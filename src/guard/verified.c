@@ -19,6 +19,7 @@
  */
 #include "crypto/mac.h"
 #include "guard/trust_internal.h"
+#include "keyring/keyring_internal.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -121,8 +122,12 @@ static bool is_of(const uint8_t *value, const uint8_t name[LK_MAC_LEN])
 /* Is the key that signed it still there? */
 static bool key_is_there(lk_guard *g, const fixed *f, const lk_claims *claims)
 {
-    if (f->set == 0)
-        return lk_keyring_verifier(g->parts.ring, claims->kid) != NULL;
+    if (f->set == 0) {
+        const lk_verifier *verifier = lk_keyring_verifier(g->parts.ring, claims->kid);
+        if (verifier != NULL)
+            lk__verifier_count(verifier);
+        return verifier != NULL;
+    }
     for (uint32_t i = 0; g->trusts != NULL && i < g->trusts->n; i++) {
         if (!lk_view_equal(claims->issuer, lk_view_of(g->trusts->all[i].conf->issuer)))
             continue;

@@ -19,10 +19,20 @@
 #define LOCK_STEP_MS 10
 #define SUFFIX ".jwk"
 #define OTHERS (S_IRWXG | S_IRWXO)
+#define GROUP_READS (S_IRGRP | S_IXGRP)
 
 bool lk__is_own_kid(lk_view kid)
 {
     return kid.len > 0 && kid.len <= LK_KID_MAX && lk_is_base64url(kid);
+}
+
+/* Root gave it to a group to read: a group that somebody chose (root's own is where files end up by chance).
+ */
+static bool is_groups(const struct stat *st)
+{
+    mode_t allowed = S_ISDIR(st->st_mode) ? GROUP_READS : S_IRGRP;
+
+    return st->st_uid == 0 && st->st_gid != 0 && (st->st_mode & OTHERS & ~allowed) == 0;
 }
 
 /* Owner and mode of what FD is open on. NAME is empty for the directory itself. */
@@ -40,7 +50,7 @@ static lk_status check_access(int fd, const char *path, const char *name, lk_not
                     slash, name, (unsigned)st.st_uid, (unsigned)geteuid(), path, slash, name);
         return LK_REFUSED;
     }
-    if ((st.st_mode & OTHERS) != 0) {
+    if ((st.st_mode & OTHERS) != 0 && !is_groups(&st)) {
         lk_note_set(note, "%s%s%s can be read by others than its owner; do: chmod %s %s%s%s", path, slash,
                     name, S_ISDIR(st.st_mode) ? "700" : "600", path, slash, name);
         return LK_REFUSED;
@@ -52,9 +62,10 @@ static lk_status check_access(int fd, const char *path, const char *name, lk_not
     return LK_OK;
 }
 
-static lk_status make_dir(const char *path, lk_note *note)
+static lk_status make_dir(const char *path, bool *made, lk_note *note)
 {
-    if (mkdir(path, S_IRWXU) == 0 || errno == EEXIST)
+    *made = mkdir(path, S_IRWXU) == 0;
+    if (*made || errno == EEXIST)
         return LK_OK;
     lk_note_set(note, "the key directory %s cannot be made: %s", path, strerrordesc_np(errno));
     return LK_FAULT;
@@ -72,12 +83,37 @@ static void sync_parent(const lk__key_dir *dir)
     (void)close(parent);
 }
 
-lk_status lk__key_dir_open(lk__key_dir *dir, const lk_env *env, const char *path, bool create, lk_note *note)
+lk_status lk__key_dir_share(const lk__key_dir *dir, int fd)
 {
+    struct stat st;
+
+    if (fstat(dir->fd, &st) != 0)
+        return LK_FAULT;
+    if (geteuid() != 0 || !is_groups(&st) || (st.st_mode & S_IRGRP) == 0)
+        return LK_OK;
+    return fchown(fd, 0, st.st_gid) == 0 && fchmod(fd, S_IRUSR | S_IWUSR | S_IRGRP) == 0 ? LK_OK : LK_FAULT;
+}
+
+/* What root has just made for a gateway whose workers run as GROUP. */
+static lk_status give_to_group(const lk__key_dir *dir, uint32_t group, lk_note *note)
+{
+    if (group == 0 || geteuid() != 0 ||
+        (fchown(dir->fd, 0, group) == 0 && fchmod(dir->fd, S_IRWXU | GROUP_READS) == 0))
+        return LK_OK;
+    lk_note_set(note, "the key directory %s cannot be given to group %u: %s", dir->path, group,
+                strerrordesc_np(errno));
+    return LK_FAULT;
+}
+
+lk_status lk__key_dir_open(lk__key_dir *dir, const lk_env *env, const lk_key_place *place, bool create,
+                           lk_note *note)
+{
+    const char *path = place->dir;
+    bool made = false;
     lk_status status;
 
-    *dir = (lk__key_dir){.env = env, .path = path, .fd = -1, .lock_fd = -1};
-    if (create && make_dir(path, note) != LK_OK)
+    *dir = (lk__key_dir){.env = env, .path = path, .secret = place->secret, .fd = -1, .lock_fd = -1};
+    if (create && make_dir(path, &made, note) != LK_OK)
         return LK_FAULT;
     dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir->fd < 0) {
@@ -86,9 +122,11 @@ lk_status lk__key_dir_open(lk__key_dir *dir, const lk_env *env, const char *path
         lk_note_set(note, "the key directory %s cannot be opened: %s", path, strerrordesc_np(why));
         return why == ENOENT ? LK_MISS : LK_FAULT;
     }
+    status = made ? give_to_group(dir, place->group, note) : LK_OK;
     if (create)
         sync_parent(dir);
-    status = check_access(dir->fd, path, "", note);
+    if (status == LK_OK)
+        status = check_access(dir->fd, path, "", note);
     if (status != LK_OK)
         lk__key_dir_close(dir);
     return status;
@@ -107,6 +145,7 @@ void lk__key_dir_close(lk__key_dir *dir)
     if (dir->fd >= 0)
         (void)close(dir->fd);
     dir->fd = -1;
+    lk__key_box_wipe(&dir->box);
 }
 
 /* flock without waiting for ever: a stopped process that holds the lock must not hang a reload. */
@@ -141,7 +180,9 @@ lk_status lk__key_dir_lock(lk__key_dir *dir, bool for_writing, lk_note *note)
         lk_note_set(note, "%s/%s cannot be opened: %s", dir->path, LOCK_NAME, strerrordesc_np(errno));
         return LK_FAULT;
     }
-    status = wait_for_lock(dir, for_writing ? LOCK_EX : LOCK_SH, note);
+    status = for_writing ? lk__key_dir_share(dir, dir->lock_fd) : LK_OK;
+    if (status == LK_OK)
+        status = wait_for_lock(dir, for_writing ? LOCK_EX : LOCK_SH, note);
     if (status != LK_OK)
         lk__key_dir_unlock(dir);
     return status;
@@ -198,7 +239,28 @@ static lk_view kid_of_name(const char *name)
     return lk_view_part(v, 0, v.len - suffix.len);
 }
 
-static lk_status visit_file(const lk__key_dir *dir, const char *name, lk__key_visit visit, void *context,
+/* Hand TEXT of KID to VISIT, out of its seal if it is in one. */
+static lk_status visit_text(lk__key_dir *dir, lk_view kid, lk_view text, lk__key_visit visit, void *context,
+                            lk_note *note)
+{
+    uint8_t memory[LK__KEY_FILE_MAX];
+    lk_buf inner = lk_buf_over(memory, sizeof(memory));
+    lk_note why = {0};
+    lk_status status;
+
+    if (!lk__key_is_sealed(text))
+        return visit(context, kid, text, note);
+    status = lk__key_unseal(&dir->box, dir->secret, kid, text, &inner, &why);
+    if (status == LK_OK)
+        status = visit(context, kid, lk_buf_view(&inner), note);
+    else
+        lk_note_set(note, "the key file %s/%.*s.jwk: %s", dir->path, (int)kid.len, (const char *)kid.p,
+                    why.text);
+    lk_wipe(memory, inner.len);
+    return status == LK_FULL ? LK_REFUSED : status;
+}
+
+static lk_status visit_file(lk__key_dir *dir, const char *name, lk__key_visit visit, void *context,
                             lk_note *note)
 {
     uint8_t memory[LK__KEY_FILE_MAX];
@@ -212,12 +274,12 @@ static lk_status visit_file(const lk__key_dir *dir, const char *name, lk__key_vi
     else
         status = read_file(dir, name, &text, note);
     if (status == LK_OK)
-        status = visit(context, kid, lk_buf_view(&text), note);
+        status = visit_text(dir, kid, lk_buf_view(&text), visit, context, note);
     lk_wipe(memory, text.len);
     return status;
 }
 
-lk_status lk__key_dir_one(const lk__key_dir *dir, const char *kid, lk__key_visit visit, void *context,
+lk_status lk__key_dir_one(lk__key_dir *dir, const char *kid, lk__key_visit visit, void *context,
                           lk_note *note)
 {
     char memory[LK_KID_MAX + sizeof(SUFFIX)];
@@ -227,7 +289,27 @@ lk_status lk__key_dir_one(const lk__key_dir *dir, const char *kid, lk__key_visit
     lk_buf_add_text(&name, SUFFIX);
     if (lk_buf_text(&name) == NULL)
         return LK_FAULT;
+    if (faccessat(dir->fd, memory, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return LK_MISS;
     return visit_file(dir, memory, visit, context, note);
+}
+
+lk_status lk__key_dir_is_sealed(const lk__key_dir *dir, const char *kid, bool *out, lk_note *note)
+{
+    uint8_t memory[LK__KEY_FILE_MAX];
+    lk_buf text = lk_buf_over(memory, sizeof(memory));
+    char name_memory[LK_KID_MAX + sizeof(SUFFIX)];
+    lk_buf name = lk_buf_over(name_memory, sizeof(name_memory));
+    lk_status status;
+
+    lk_buf_add_text(&name, kid);
+    lk_buf_add_text(&name, SUFFIX);
+    if (lk_buf_text(&name) == NULL)
+        return LK_FAULT;
+    status = read_file(dir, name_memory, &text, note);
+    *out = status == LK_OK && lk__key_is_sealed(lk_buf_view(&text));
+    lk_wipe(memory, text.len);
+    return status;
 }
 
 /* A stream over the directory with a place of its own: dir->fd stays usable. NULL with a note. */
@@ -244,7 +326,7 @@ static DIR *open_stream(const lk__key_dir *dir, lk_note *note)
     return NULL;
 }
 
-lk_status lk__key_dir_each(const lk__key_dir *dir, lk__key_visit visit, void *context, lk_note *note)
+lk_status lk__key_dir_each(lk__key_dir *dir, lk__key_visit visit, void *context, lk_note *note)
 {
     DIR *stream = open_stream(dir, note);
     lk_status status = LK_OK;
@@ -269,4 +351,50 @@ lk_status lk__key_dir_each(const lk__key_dir *dir, lk__key_visit visit, void *co
     }
     (void)closedir(stream);
     return status;
+}
+
+/* --- What has changed ------------------------------------------------------------------------------------
+ */
+
+static uint64_t mix(uint64_t print, uint64_t value)
+{
+    print = (print ^ value) * 0xff51afd7ed558ccdULL;
+    return print ^ (print >> 32);
+}
+
+/* One file. The sum over all of them does not depend on their order in the directory. */
+static uint64_t print_of(const char *name, const struct stat *st)
+{
+    uint64_t print = 1;
+
+    for (size_t i = 0; name[i] != '\0'; i++)
+        print = mix(print, (unsigned char)name[i]);
+    print = mix(print, st->st_ino);
+    print = mix(print, (uint64_t)st->st_size);
+    print = mix(print, st->st_mode);
+    print = mix(print, ((uint64_t)st->st_uid << 32) + st->st_gid);
+    print = mix(print, (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec);
+    return mix(print, (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec);
+}
+
+/* Every file is asked, and not the directory alone: whoever writes over a file in place, as cp does, leaves
+ * the time of the directory as it was. */
+lk_status lk__key_dir_print(const lk__key_dir *dir, uint64_t *out, lk_note *note)
+{
+    DIR *stream = open_stream(dir, note);
+    struct dirent *entry;
+    struct stat st;
+
+    *out = 0;
+    if (stream == NULL)
+        return LK_FAULT;
+    if (fstat(dir->fd, &st) == 0)
+        *out = mix(mix(0, st.st_ino), st.st_mode);
+    while ((entry = readdir(stream)) != NULL) {
+        if (kid_of_name(entry->d_name).len > 0 &&
+            fstatat(dir->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            *out += print_of(entry->d_name, &st);
+    }
+    (void)closedir(stream);
+    return LK_OK;
 }

@@ -2,7 +2,7 @@
  *
  * key_make.c - make keys: the first ones of a directory, and new ones for a rotation.
  */
-#include "keyring/ring.h"
+#include "keyring/key_change.h"
 #include <latchkey/base64url.h>
 #include <latchkey/json.h>
 #include <string.h>
@@ -22,22 +22,11 @@ static lk_status make_kid(const lk_env *env, const char *prefix, char out[LK_KID
     return lk_buf_text(&kid) != NULL ? LK_OK : LK_FAULT;
 }
 
-/* `,"kid":...,"lk_state":...,"lk_created":...}`: the end of a key file. */
-static void add_life(lk_buf *out, const char *kid, const char *name, const char *word, int64_t created_s)
-{
-    lk_buf_add_byte(out, ',');
-    lk__jwk_add_text(out, "kid", kid);
-    lk_buf_add_byte(out, ',');
-    lk__jwk_add_text(out, name, word);
-    lk_buf_add_text(out, ",\"lk_created\":");
-    lk_buf_add_i64(out, created_s);
-    lk_buf_add_text(out, "}\n");
-}
-
-static lk_status write_root(const lk__key_dir *dir, lk_note *note)
+static lk_status write_root(lk__key_dir *dir, lk_note *note)
 {
     uint8_t memory[LK__KEY_FILE_MAX], root[ROOT_LEN];
     lk_buf out = lk_buf_over(memory, sizeof(memory));
+    lk__key_life life = {lk_now_s(dir->env), LK_KEY_NEVER, LK_KEY_NEVER, LK_KEY_NEVER, false};
     lk_status status = LK_FAULT;
     char kid[LK_KID_MAX + 1];
 
@@ -49,7 +38,11 @@ static lk_status write_root(const lk__key_dir *dir, lk_note *note)
     lk__jwk_add_text(&out, "kty", "oct");
     lk_buf_add_byte(&out, ',');
     lk__jwk_add_bytes(&out, "k", lk_view_make(root, sizeof(root)));
-    add_life(&out, kid, "lk_use", "root", lk_now_s(dir->env));
+    lk_buf_add_byte(&out, ',');
+    lk__jwk_add_text(&out, "kid", kid);
+    lk_buf_add_text(&out, ",\"lk_use\":\"root\"");
+    lk__key_life_add(&out, &life);
+    lk_buf_add_text(&out, "}\n");
     status = lk_buf_status(&out);
     if (status == LK_OK)
         status = lk__key_dir_write(dir, kid, lk_buf_view(&out), note);
@@ -59,8 +52,8 @@ out:
     return status;
 }
 
-static lk_status write_key(const lk__key_dir *dir, const lk__algorithm *algorithm, bool active,
-                           int64_t created_s, char kid_out[LK_KID_MAX + 1], lk_note *note)
+static lk_status write_key(lk__key_dir *dir, const lk__algorithm *algorithm, const lk__key_life *life,
+                           char kid_out[LK_KID_MAX + 1], lk_note *note)
 {
     uint8_t memory[LK__KEY_FILE_MAX];
     lk_buf out = lk_buf_over(memory, sizeof(memory));
@@ -72,7 +65,10 @@ static lk_status write_key(const lk__key_dir *dir, const lk__algorithm *algorith
     if (status == LK_OK) {
         lk_buf_add_byte(&out, ',');
         lk__jwk_add_text(&out, "alg", algorithm->jose);
-        add_life(&out, kid_out, "lk_state", active ? "active" : "retiring", created_s);
+        lk_buf_add_byte(&out, ',');
+        lk__jwk_add_text(&out, "kid", kid_out);
+        lk__key_life_add(&out, life);
+        lk_buf_add_text(&out, "}\n");
         status = lk_buf_status(&out);
     }
     if (status == LK_OK)
@@ -83,10 +79,11 @@ static lk_status write_key(const lk__key_dir *dir, const lk__algorithm *algorith
     return status;
 }
 
-lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_alg_set algs, lk_note *note)
+lk_status lk__ring_fill(const lk_keyring *ring, lk__key_dir *dir, lk_alg_set algs, lk_note *note)
 {
     lk_status status = LK_OK;
     char kid[LK_KID_MAX + 1];
+    int64_t now_s = lk_now_s(dir->env);
 
     /* The root is made first, so keys without one are no interrupted start: it was lost, and a new one would
      * orphan every session without a word. lk_keyring_open refuses such a directory. */
@@ -95,24 +92,110 @@ lk_status lk__ring_fill(const lk_keyring *ring, const lk__key_dir *dir, lk_alg_s
     if (!ring->has_root)
         status = write_root(dir, note);
     for (lk_alg a = 0; a < LK_ALG_COUNT && status == LK_OK; a++) {
-        if ((algs & LK_ALG_BIT(a)) != 0 && ring->active[a] == NULL)
-            status = write_key(dir, lk__algorithm_of(a), true, lk_now_s(dir->env), kid, note);
+        lk__key_life life = {lk__key_created_s(ring, a), now_s, LK_KEY_NEVER, LK_KEY_NEVER, false};
+
+        if ((algs & LK_ALG_BIT(a)) != 0 && lk__ring_signer(ring, a, now_s) == NULL)
+            status = write_key(dir, lk__algorithm_of(a), &life, kid, note);
     }
     return status;
 }
 
-/* --- Rotation --------------------------------------------------------------------------------------------
+/* --- New ones ---------------------------------------------------------------------------------------------
  */
 
-/* The key file TEXT with another lk_state. */
-static void write_retiring(lk_view text, lk_buf *out)
+int64_t lk__key_created_s(const lk_keyring *ring, lk_alg alg)
+{
+    int64_t created_s = lk_now_s(ring->env);
+
+    for (size_t i = 0; i < ring->n; i++) {
+        const lk__entry *entry = &ring->entries[i];
+
+        if (!entry->info.is_root && entry->info.alg == alg && entry->life.created_s >= created_s &&
+            entry->life.created_s < INT64_MAX)
+            created_s = entry->life.created_s + 1;
+    }
+    return created_s;
+}
+
+/* The key of ALG that is on its way to sign, or NULL. */
+static const lk__entry *find_scheduled(const lk_keyring *ring, lk_alg alg, int64_t now_s)
+{
+    for (size_t i = 0; i < ring->n; i++) {
+        const lk__entry *entry = &ring->entries[i];
+
+        if (entry->signer != NULL && entry->info.alg == alg && entry->life.signs_s > now_s &&
+            entry->life.signs_s != LK_KEY_NEVER)
+            return entry;
+    }
+    return NULL;
+}
+
+static int64_t start_of(lk_key_start start, int64_t now_s, const lk_key_place *place)
+{
+    switch (start) {
+    case LK_KEY_ON_DEMAND:
+        break;
+    case LK_KEY_PUBLISHED:
+        return now_s + place->publish_s;
+    case LK_KEY_AT_ONCE:
+        return now_s;
+    }
+    return LK_KEY_NEVER;
+}
+
+lk_status lk__key_make_in(lk__key_dir *dir, const lk_keyring *ring, const lk_key_place *place, lk_alg alg,
+                          lk_key_start start, char kid_out[LK_KID_MAX + 1], lk_note *note)
+{
+    int64_t now_s = lk_now_s(dir->env);
+    const lk__entry *on_its_way = find_scheduled(ring, alg, now_s);
+    lk__key_life life = {lk__key_created_s(ring, alg), start_of(start, now_s, place), LK_KEY_NEVER,
+                         LK_KEY_NEVER, false};
+    lk_status status;
+
+    if (start == LK_KEY_PUBLISHED && on_its_way != NULL) {
+        memcpy(kid_out, on_its_way->info.kid, LK_KID_MAX + 1);
+        return LK_STALE;
+    }
+    status = write_key(dir, lk__algorithm_of(alg), &life, kid_out, note);
+    if (status == LK_OK && life.signs_s != LK_KEY_NEVER)
+        status = lk__keys_retire(dir, ring, place, alg, kid_out, life.signs_s, note);
+    return status;
+}
+
+lk_status lk_key_make(const lk_env *env, const lk_key_place *place, lk_alg alg, lk_key_start start,
+                      char kid_out[LK_KID_MAX + 1], lk_note *note)
+{
+    lk__key_change change;
+    lk_status status;
+
+    kid_out[0] = '\0';
+    if ((unsigned)alg >= LK_ALG_COUNT)
+        return LK_FAULT;
+    status = lk__key_change_begin(&change, env, place, true, note);
+    if (status == LK_OK)
+        status = lk__key_make_in(&change.dir, change.ring, place, alg, start, kid_out, note);
+    lk__key_change_end(&change);
+    return status;
+}
+
+/* --- From elsewhere --------------------------------------------------------------------------------------
+ */
+
+static bool is_member_of_ours(lk_view name)
+{
+    return lk__key_life_has(name) || lk_view_equal(name, LK_VIEW("kid")) ||
+           lk_view_equal(name, LK_VIEW("alg")) || lk_view_equal(name, LK_VIEW("lk_use")) ||
+           lk_view_equal(name, LK_VIEW("key_ops")) || lk_view_equal(name, LK_VIEW("use"));
+}
+
+/* The members of JWK but those that we set. */
+static void add_foreign(lk_buf *out, lk_view jwk)
 {
     lk_json_item item;
     size_t at = 0;
 
-    lk_buf_add_byte(out, '{');
-    while (lk_json_next(text, &at, &item)) {
-        if (lk_view_equal(item.name, LK_VIEW("lk_state")))
+    while (lk_json_next(jwk, &at, &item)) {
+        if (is_member_of_ours(item.name))
             continue;
         lk_buf_add_byte(out, '"');
         lk_buf_add(out, item.name);
@@ -120,101 +203,70 @@ static void write_retiring(lk_view text, lk_buf *out)
         lk_buf_add(out, item.value);
         lk_buf_add_byte(out, ',');
     }
-    lk__jwk_add_text(out, "lk_state", "retiring");
-    lk_buf_add_text(out, "}\n");
 }
 
-static bool is_active_file(lk_view text)
+static lk_status choose_kid(const lk_env *env, const lk__jwk *jwk, char kid_out[LK_KID_MAX + 1])
 {
-    char memory[16];
-    lk_buf state = lk_buf_over(memory, sizeof(memory));
-
-    return lk__jwk_text(text, "lk_state", &state, NULL) == LK_OK &&
-           lk_view_equal(lk_buf_view(&state), LK_VIEW("active"));
+    if (!lk__is_own_kid(lk_view_make(jwk->kid, jwk->kid_len)))
+        return make_kid(env, jwk->algorithm->kid_prefix, kid_out);
+    memcpy(kid_out, jwk->kid, LK_KID_MAX + 1);
+    return LK_OK;
 }
 
-static lk_status retire_file(void *context, lk_view kid, lk_view text, lk_note *note)
+static lk_status import_in(lk__key_dir *dir, lk_keyring *ring, lk_view text, char kid_out[LK_KID_MAX + 1],
+                           lk_note *note)
 {
-    const lk__key_dir *dir = context;
     uint8_t memory[LK__KEY_FILE_MAX];
     lk_buf out = lk_buf_over(memory, sizeof(memory));
-    char name[LK_KID_MAX + 1] = {0};
-    lk_status status;
+    lk__jwk jwk = {0};
+    lk__key_life life = {0, LK_KEY_NEVER, LK_KEY_NEVER, LK_KEY_NEVER, false};
+    lk_status status = lk__jwk_describe(text, &jwk, note);
 
-    if (!is_active_file(text))
-        return LK_OK;
-    memcpy(name, kid.p, kid.len); /* lk__is_own_kid has seen to its length */
-    write_retiring(text, &out);
+    if (status == LK_OK)
+        status = choose_kid(dir->env, &jwk, kid_out);
+    if (status != LK_OK)
+        return status == LK_MISS ? LK_REFUSED : status;
+    if (lk__ring_find(ring, lk_view_of(kid_out)) != NULL) {
+        lk_note_set(note, "a key with the kid %s is there already", kid_out);
+        return LK_REFUSED;
+    }
+    if (!jwk.has_private && !jwk.algorithm->is_shared) {
+        lk_note_set(note, "that is a public key; a key to sign with has its private half as well");
+        return LK_REFUSED;
+    }
+    life.created_s = lk__key_created_s(ring, jwk.algorithm->alg);
+    lk_buf_add_byte(&out, '{');
+    add_foreign(&out, text);
+    lk__jwk_add_text(&out, "alg", jwk.algorithm->jose);
+    lk_buf_add_byte(&out, ',');
+    lk__jwk_add_text(&out, "kid", kid_out);
+    lk__key_life_add(&out, &life);
+    lk_buf_add_text(&out, "}\n");
     status = lk_buf_status(&out);
     if (status == LK_OK)
-        status = lk__key_dir_write(dir, name, lk_buf_view(&out), note);
+        status = lk__ring_prove(dir->env, lk_buf_view(&out), note);
+    if (status == LK_OK)
+        status = lk__key_dir_write(dir, kid_out, lk_buf_view(&out), note);
     lk_wipe(memory, sizeof(memory));
     return status;
 }
 
-/* Make every key of ALG in RING, as it was before the new one came, a retiring one. The files are asked and
- * not the ring: after a crash several of them say "active". */
-static lk_status retire_others(lk__key_dir *dir, const lk_keyring *ring, lk_alg alg, lk_note *note)
+lk_status lk_key_import(const lk_env *env, const lk_key_place *place, lk_view jwk,
+                        char kid_out[LK_KID_MAX + 1], lk_note *note)
 {
-    lk_status status = LK_OK;
-
-    for (size_t i = 0; i < ring->n && status == LK_OK; i++) {
-        if (!ring->entries[i].info.is_root && ring->entries[i].info.alg == alg)
-            status = lk__key_dir_one(dir, ring->entries[i].info.kid, retire_file, dir, note);
-    }
-    return status;
-}
-
-/* The time of the new key: later than that of every key of its algorithm, so that it is the newest even when
- * two are made in one second or the clock was set back. */
-static int64_t creation_time(const lk_keyring *ring, lk_alg alg)
-{
-    int64_t created_s = lk_now_s(ring->env);
-
-    for (size_t i = 0; i < ring->n; i++) {
-        const lk_key_info *info = &ring->entries[i].info;
-
-        if (!info->is_root && info->alg == alg && info->created_s >= created_s && info->created_s < INT64_MAX)
-            created_s = info->created_s + 1;
-    }
-    return created_s;
-}
-
-static lk_status make_in(lk__key_dir *dir, lk_alg alg, bool activate, char kid_out[LK_KID_MAX + 1],
-                         lk_note *note)
-{
-    lk_keyring *ring = lk__ring_new(dir->env);
-    lk_status status = ring == NULL ? LK_FAULT : lk__key_dir_lock(dir, true, note);
-
-    if (status == LK_OK) {
-        lk__key_dir_sweep(dir);
-        status = lk__ring_load(ring, dir, note);
-    }
-    if (status == LK_OK && ring->n >= LK__KEYS_MAX) {
-        lk_note_set(note, "%s holds %d keys; take old ones out", dir->path, LK__KEYS_MAX);
-        status = LK_FULL;
-    }
-    if (status == LK_OK)
-        status = write_key(dir, lk__algorithm_of(alg), activate, creation_time(ring, alg), kid_out, note);
-    if (status == LK_OK && activate)
-        status = retire_others(dir, ring, alg, note);
-    lk_keyring_free(ring);
-    return status;
-}
-
-lk_status lk_key_make(const lk_env *env, const char *path, lk_alg alg, bool activate,
-                      char kid_out[LK_KID_MAX + 1], lk_note *note)
-{
-    lk__key_dir dir;
+    lk__key_change change;
     lk_status status;
 
     kid_out[0] = '\0';
-    if ((unsigned)alg >= LK_ALG_COUNT)
-        return LK_FAULT;
-    status = lk__key_dir_open(&dir, env, path, false, note);
-    if (status != LK_OK)
-        return status;
-    status = make_in(&dir, alg, activate, kid_out, note);
-    lk__key_dir_close(&dir);
+    if (lk_json_check(jwk, NULL, note) != LK_OK)
+        return LK_REFUSED;
+    if (jwk.len == 0 || lk_view_find(jwk, '{') == jwk.len) {
+        lk_note_set(note, "that is no JSON object");
+        return LK_REFUSED;
+    }
+    status = lk__key_change_begin(&change, env, place, true, note);
+    if (status == LK_OK)
+        status = import_in(&change.dir, change.ring, jwk, kid_out, note);
+    lk__key_change_end(&change);
     return status;
 }

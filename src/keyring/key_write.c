@@ -46,37 +46,39 @@ static lk_status temporary_name(const lk_env *env, char out[NAME_SIZE])
 }
 
 /* Make the temporary file NAME with TEXT in it. Nothing is left behind on a failure. */
-static lk_status write_temporary(int dir_fd, const char *name, lk_view text)
+static lk_status write_temporary(const lk__key_dir *dir, const char *name, lk_view text)
 {
-    int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    int fd = openat(dir->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     lk_status status;
     int why;
 
     if (fd < 0)
         return LK_FAULT;
-    status = write_all(fd, text);
+    status = lk__key_dir_share(dir, fd);
+    if (status == LK_OK)
+        status = write_all(fd, text);
     why = errno;
     if (close(fd) != 0 && status == LK_OK) {
         why = errno;
         status = LK_FAULT;
     }
     if (status != LK_OK)
-        (void)unlinkat(dir_fd, name, 0);
+        (void)unlinkat(dir->fd, name, 0);
     errno = why;
     return status;
 }
 
-lk_status lk__key_dir_write(const lk__key_dir *dir, const char *kid, lk_view text, lk_note *note)
+static lk_status write_file(const lk__key_dir *dir, const char *kid, lk_view text, lk_note *note)
 {
     char temporary[NAME_SIZE], name[NAME_SIZE];
     lk_status status;
 
-    if (!lk__is_own_kid(lk_view_of(kid)) || temporary_name(dir->env, temporary) != LK_OK) {
+    if (temporary_name(dir->env, temporary) != LK_OK) {
         lk_note_set(note, "no name for a key file in %s can be made", dir->path);
         return LK_FAULT;
     }
     (void)snprintf(name, sizeof(name), "%s.jwk", kid);
-    status = write_temporary(dir->fd, temporary, text);
+    status = write_temporary(dir, temporary, text);
     if (status == LK_OK && renameat(dir->fd, temporary, dir->fd, name) != 0) {
         status = LK_FAULT;
         (void)unlinkat(dir->fd, temporary, 0);
@@ -87,6 +89,38 @@ lk_status lk__key_dir_write(const lk__key_dir *dir, const char *kid, lk_view tex
         lk_note_set(note, "the key file %s/%s cannot be written: %s", dir->path, name,
                     strerrordesc_np(errno));
     return status;
+}
+
+lk_status lk__key_dir_write(lk__key_dir *dir, const char *kid, lk_view text, lk_note *note)
+{
+    uint8_t memory[LK__KEY_FILE_MAX];
+    lk_buf sealed = lk_buf_over(memory, sizeof(memory));
+    lk_note why = {0};
+    lk_status status;
+
+    if (!lk__is_own_kid(lk_view_of(kid))) {
+        lk_note_set(note, "no name for a key file in %s can be made", dir->path);
+        return LK_FAULT;
+    }
+    if (dir->secret.len == 0)
+        return write_file(dir, kid, text, note);
+    status = lk__key_seal(&dir->box, dir->env, dir->secret, lk_view_of(kid), text, &sealed, &why);
+    if (status == LK_OK)
+        return write_file(dir, kid, lk_buf_view(&sealed), note);
+    lk_note_set(note, "the key file %s/%s.jwk cannot be sealed%s%s", dir->path, kid,
+                why.text[0] != '\0' ? ": " : "", why.text);
+    return status == LK_REFUSED ? LK_REFUSED : LK_FAULT;
+}
+
+lk_status lk__key_dir_remove(const lk__key_dir *dir, const char *kid, lk_note *note)
+{
+    char name[NAME_SIZE];
+
+    (void)snprintf(name, sizeof(name), "%s.jwk", kid);
+    if ((unlinkat(dir->fd, name, 0) == 0 || errno == ENOENT) && fsync(dir->fd) == 0)
+        return LK_OK;
+    lk_note_set(note, "the key file %s/%s cannot be removed: %s", dir->path, name, strerrordesc_np(errno));
+    return LK_FAULT;
 }
 
 void lk__key_dir_sweep(const lk__key_dir *dir)

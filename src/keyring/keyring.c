@@ -5,13 +5,18 @@
 #include "keyring/ring.h"
 #include <stdlib.h>
 
+/* The clock is asked here and not at each check: to sign is rare and dear, and which keys check changes only
+ * when the files are read again. */
 const lk_signer *lk_keyring_signer(const lk_keyring *ring, lk_alg alg)
 {
-    return (unsigned)alg < LK_ALG_COUNT ? ring->active[alg] : NULL;
+    const lk__entry *entry = lk__ring_signer(lk__ring_now(ring), alg, lk_now_s(ring->env));
+
+    return entry == NULL ? NULL : entry->signer;
 }
 
 const lk_verifier *lk_keyring_verifier(const lk_keyring *ring, lk_view kid)
 {
+    ring = lk__ring_now(ring);
     if (kid.len == 0)
         return ring->checks_only && ring->n == 1 ? ring->entries[0].verifier : NULL;
     for (size_t i = 0; i < ring->n; i++) {
@@ -40,9 +45,27 @@ const struct lk_mac *lk_keyring_mac(const lk_keyring *ring, lk_purpose purpose)
 
 lk_status lk_keyring_info(const lk_keyring *ring, size_t index, lk_key_info *out)
 {
+    const lk__entry *entry;
+    int64_t now_s = lk_now_s(ring->env);
+
+    ring = lk__ring_now(ring);
     if (index >= ring->n)
         return LK_MISS;
-    *out = ring->entries[index].info;
+    entry = &ring->entries[index];
+    *out = entry->info;
+    out->created_s = entry->life.created_s;
+    out->signs_s = entry->life.signs_s;
+    out->retires_s = entry->life.retires_s;
+    out->gone_s = entry->life.gone_s;
+    out->state =
+        entry->info.is_root || ring->checks_only ? LK_KEY_ACTIVE : lk__key_life_state(&entry->life, now_s);
+    if (entry->signer == NULL)
+        return LK_OK;
+    /* What the times say of one key is not all: another may have followed it, or failed to. */
+    if (lk__ring_signer(ring, entry->info.alg, now_s) == entry)
+        out->state = LK_KEY_ACTIVE;
+    else if (out->state == LK_KEY_ACTIVE)
+        out->state = LK_KEY_RETIRING;
     return LK_OK;
 }
 
@@ -109,6 +132,7 @@ lk_view lk__signer_header(const lk_signer *signer)
 
 const lk_verifier *lk__keyring_by_header(const lk_keyring *ring, lk_view header)
 {
+    ring = lk__ring_now(ring);
     for (size_t i = 0; i < ring->n && header.len > 0; i++) {
         const lk_verifier *v = ring->entries[i].verifier;
 
@@ -128,6 +152,24 @@ void lk__verifier_header_prove(const lk_verifier *verifier)
     /* The one thing about a verifier that changes: a mark that a text, which does not change, was read. Every
      * thread would come to the same answer. */
     atomic_store_explicit((atomic_bool *)(uintptr_t)&verifier->header_proven, true, memory_order_relaxed);
+}
+
+/* --- How often each is used ------------------------------------------------------------------------------
+ */
+
+/* Marks like the one above: they change nothing of what a signer or a verifier answers. */
+void lk__verifier_count(const lk_verifier *verifier)
+{
+    atomic_uint_least64_t *n = (atomic_uint_least64_t *)(uintptr_t)&verifier->used_n;
+
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
+}
+
+void lk__signer_count(const lk_signer *signer)
+{
+    atomic_uint_least64_t *n = (atomic_uint_least64_t *)(uintptr_t)&signer->used_n;
+
+    atomic_fetch_add_explicit(n, 1, memory_order_relaxed);
 }
 
 /* --- The JWK Set -----------------------------------------------------------------------------------------
@@ -150,6 +192,7 @@ lk_status lk_keyring_jwks(const lk_keyring *ring, char **json)
     size_t n = 0, len = sizeof("{\"keys\":[]}");
     lk_buf out;
 
+    ring = lk__ring_now(ring);
     for (size_t i = 0; i < ring->n; i++) {
         if (ring->entries[i].public_jwk == NULL)
             continue;

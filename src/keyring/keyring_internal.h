@@ -30,6 +30,7 @@ struct lk_verifier {
     size_t header_len;
     atomic_bool header_proven;
     lk_verifier *other; /* the same key under another algorithm it may be used with, or NULL; owned */
+    atomic_uint_least64_t used_n; /* since lk_keyring_uses asked last */
 };
 
 struct lk_signer {
@@ -46,7 +47,12 @@ struct lk_signer {
     lk_mac seal_mac;
     char header[LK__JOSE_HEADER_MAX];
     size_t header_len;
+    atomic_uint_least64_t used_n;
 };
+
+/* VERIFIER has proved something, SIGNER has signed something: for the counters of each key. */
+void lk__verifier_count(const lk_verifier *verifier);
+void lk__signer_count(const lk_signer *signer);
 
 /* The key of the simple token under this kid, or NULL when the algorithm is not HS256. It is derived from the
  * HS256 key with a label of its own: else the text of a simple token and that of a JWS could be chosen so

@@ -52,6 +52,7 @@ void lk_keyring_free(lk_keyring *ring)
     if (ring == NULL)
         return;
     env = ring->env;
+    lk__ring_watch_stop(ring);
     for (size_t i = 0; i < ring->n; i++)
         entry_clear(env, &ring->entries[i]);
     lk_wipe(ring, sizeof(*ring));
@@ -188,7 +189,8 @@ lk_status lk__ring_add(lk_keyring *ring, const lk__jwk *jwk, const lk_key_info *
 lk_status lk__ring_add_other(lk_keyring *ring, const lk__jwk *jwk, lk_note *note)
 {
     lk_status status;
-    lk_verifier *v = make_verifier(ring->env, jwk, &status, note), *last = ring->entries[ring->n - 1].verifier;
+    lk_verifier *v = make_verifier(ring->env, jwk, &status, note),
+                *last = ring->entries[ring->n - 1].verifier;
 
     if (v == NULL)
         return status;
@@ -209,26 +211,56 @@ static int compare_texts(const char *a, const char *b)
 
 static int compare_entries(const void *a, const void *b)
 {
-    const lk_key_info *x = &((const lk__entry *)a)->info, *y = &((const lk__entry *)b)->info;
+    const lk__entry *x = a, *y = b;
 
-    if (x->created_s != y->created_s)
-        return x->created_s < y->created_s ? -1 : 1;
-    return compare_texts(x->kid, y->kid);
+    if (x->life.created_s != y->life.created_s)
+        return x->life.created_s < y->life.created_s ? -1 : 1;
+    return compare_texts(x->info.kid, y->info.kid);
 }
 
 void lk__ring_settle(lk_keyring *ring)
 {
-    qsort(ring->entries, ring->n, sizeof(ring->entries[0]), compare_entries);
-    /* A rotation writes the new active key before it changes the old one, so that there is no moment without
-     * one. A crash in between leaves two: the newest signs, the others count as retiring. */
-    for (size_t i = ring->n; i-- > 0;) {
-        lk__entry *entry = &ring->entries[i];
+    int64_t now_s = lk_now_s(ring->env);
 
-        if (entry->info.is_root || entry->signer == NULL || entry->info.state == LK_KEY_RETIRING)
-            continue;
-        if (ring->active[entry->info.alg] == NULL)
-            ring->active[entry->info.alg] = entry->signer;
-        else
-            entry->info.state = LK_KEY_RETIRING;
+    qsort(ring->entries, ring->n, sizeof(ring->entries[0]), compare_entries);
+    ring->changes_s = LK_KEY_NEVER;
+    for (size_t i = 0; i < ring->n; i++) {
+        int64_t gone_s = ring->entries[i].info.is_root ? LK_KEY_NEVER : ring->entries[i].life.gone_s;
+
+        if (gone_s > now_s && gone_s < ring->changes_s)
+            ring->changes_s = gone_s;
     }
+}
+
+/* Entries are sorted by creation, so of two that begin to sign at one time the later one wins by coming
+ * later.
+ *
+ * A rotation writes the new key before it changes the old one, so that there is no moment without one; and a
+ * copy of a directory may have got the one file and not yet the other. So more than one may be said to sign:
+ * then it is the one that began last. And when none is, because a copy lacks the new file, the last that did
+ * goes on: a signature by a key that retires is good, and no signature at all locks everybody out. */
+const lk__entry *lk__ring_signer(const lk_keyring *ring, lk_alg alg, int64_t now_s)
+{
+    const lk__entry *active = NULL, *last = NULL;
+
+    for (size_t i = 0; i < ring->n; i++) {
+        const lk__entry *entry = &ring->entries[i];
+
+        if (entry->signer == NULL || entry->info.alg != alg || entry->life.signs_s > now_s)
+            continue;
+        if (entry->life.retires_s > now_s && (active == NULL || entry->life.signs_s >= active->life.signs_s))
+            active = entry;
+        if (entry->life.retires_s > 0 && (last == NULL || entry->life.signs_s >= last->life.signs_s))
+            last = entry;
+    }
+    return active != NULL ? active : last;
+}
+
+const lk__entry *lk__ring_find(const lk_keyring *ring, lk_view kid)
+{
+    for (size_t i = 0; i < ring->n; i++) {
+        if (lk_view_equal(kid, lk_view_of(ring->entries[i].info.kid)))
+            return &ring->entries[i];
+    }
+    return NULL;
 }

@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <latchkey/trust.h>
 
+enum { METRICS_MAX = 65536 };
+
 typedef struct series {
     lk_counter counter;
     const char *label; /* `result="hit"`, or "" */
@@ -113,6 +115,16 @@ static const family families[] = {
       {LK_COUNT_SIGNED, "result=\"signed\""},
       {LK_COUNT_REPLAYED, "result=\"replayed\""}},
      3},
+    {"latchkey_key_reads_total",
+     "Times a process read changed key files, by result.",
+     false,
+     {{LK_COUNT_KEYS_READ, "result=\"ok\""}, {LK_COUNT_KEYS_FAILED, "result=\"failed\""}},
+     2},
+    {"latchkey_keys_made_total",
+     "Keys made because the one before had reached its age.",
+     false,
+     {{LK_COUNT_KEYS_MADE, ""}},
+     1},
     {"latchkey_csrf_refusals_total",
      "Changes refused because they may have come from another site.",
      false,
@@ -199,9 +211,34 @@ static void write_store(lk__call *c, const char *store, lk_buf *out)
     write_sample(out, "latchkey_sessions_evicted_total", "", store, counts.evicted);
 }
 
+/* Kids are names that we made, or base64url at least: nothing in them needs an escape. */
+static void write_key_uses(lk__call *c, lk_buf *out)
+{
+    const lk_keyring *ring = lk_guard_parts_of(c->s->guard)->ring;
+    lk_key_info info;
+    write_head(out, "latchkey_key_uses_total", "What each key did: tokens and sessions signed, and proved.",
+               "counter");
+    for (size_t i = 0; lk_keyring_info(ring, i, &info) == LK_OK; i++) {
+        uint64_t signed_n = 0, verified_n = 0;
+        if (info.is_root)
+            continue;
+        lk_guard_key_uses(c->s->guard, lk_view_of(info.kid), &signed_n, &verified_n);
+        lk_buf_add_printf(out, "latchkey_key_uses_total{kid=\"%s\",use=\"signed\"} %" PRIu64 "\n", info.kid,
+                          signed_n);
+        lk_buf_add_printf(out, "latchkey_key_uses_total{kid=\"%s\",use=\"verified\"} %" PRIu64 "\n", info.kid,
+                          verified_n);
+    }
+    write_head(out, "latchkey_key_state", "The state each key is in.", "gauge");
+    for (size_t i = 0; lk_keyring_info(ring, i, &info) == LK_OK; i++) {
+        if (!info.is_root)
+            lk_buf_add_printf(out, "latchkey_key_state{kid=\"%s\",alg=\"%s\",state=\"%s\"} 1\n", info.kid,
+                              lk_alg_name(info.alg), lk_key_state_word(info.state));
+    }
+}
+
 void lk__metrics(lk__call *c)
 {
-    lk_buf out = lk__arena_buf(c->arena, 32768);
+    lk_buf out = lk__arena_buf(c->arena, METRICS_MAX);
     const char *store = lk_store_name(lk_guard_parts_of(c->s->guard)->store);
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
         const family *f = &families[i];
@@ -210,6 +247,7 @@ void lk__metrics(lk__call *c)
             write_sample(&out, f->name, f->series[k].label, f->by_store ? store : NULL,
                          lk_guard_counted(c->s->guard, f->series[k].counter));
     }
+    write_key_uses(c, &out);
     write_view(c, &out);
     write_trust(c, &out);
     write_store(c, store, &out);

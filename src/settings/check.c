@@ -78,7 +78,8 @@ static lk_status check_device(const lk_settings *s, lk_note *note)
 {
     size_t len = strlen(s->cookie_name);
     if (s->device_idle_s > s->device_absolute_s)
-        return refuse(note, "latchkey_device: idle= is longer than absolute=, so it could never end a device");
+        return refuse(note,
+                      "latchkey_device: idle= is longer than absolute=, so it could never end a device");
     if (s->device_cookie[0] == '\0')
         return LK_OK;
     if (!is_token(s->device_cookie))
@@ -130,6 +131,16 @@ static lk_status check_names(const lk_settings *s, lk_note *note)
     return LK_OK;
 }
 
+/* The successor is made publish= before its time, and the one after it must not be due before it signs. */
+static lk_status check_keys(const lk_settings *s, lk_note *note)
+{
+    if (s->keys_rotate_s > 0 && s->keys_rotate_s < 2 * s->keys_publish_s)
+        return refuse(note,
+                      "latchkey_keys: rotate= is less than twice publish=: keys would follow each other "
+                      "before everybody has seen them");
+    return LK_OK;
+}
+
 static lk_status check_paths(const lk_settings *s, lk_note *note)
 {
     if (s->keys[0] != '/')
@@ -154,7 +165,8 @@ static lk_status check_password(const lk_settings *s, lk_note *note)
 lk_status lk_settings_check(const lk_settings *s, lk_note *note)
 {
     static lk_status (*const rules[])(const lk_settings *, lk_note *) = {
-        check_cookie, check_device, check_times, check_names, check_paths, check_password, lk__trust_check};
+        check_cookie, check_device, check_times,    check_keys,
+        check_names,  check_paths,  check_password, lk__trust_check};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         lk_status status = rules[i](s, note);
         if (status != LK_OK)

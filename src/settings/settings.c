@@ -44,6 +44,12 @@ static const lk_value_row *row_for(const lk_setting_row *row, lk_view word, lk_v
 /* What the word stands for; a source keeps its `file:`, as the file is read again and again. */
 static lk_status resolve(const lk_value_row *v, lk_view value, lk_buf *buf, lk_view *out, lk_note *note)
 {
+    bool is_apart = lk_view_equal(lk_view_part(value, 0, 5), LK_VIEW("file:")) ||
+                    lk_view_equal(lk_view_part(value, 0, 4), LK_VIEW("env:"));
+    if (v->type == LK_VALUE_SECRET && !is_apart) {
+        lk_note_set(note, "a secret is not written among the settings: say file:PATH or env:NAME");
+        return LK_REFUSED;
+    }
     if (v->type != LK_VALUE_SOURCE || !lk_view_equal(lk_view_part(value, 0, 5), LK_VIEW("file:")))
         return lk__value_resolve(value, buf, out, note);
     *out = value;

@@ -21,6 +21,7 @@ typedef enum lk_value_type {
     LK_VALUE_RATE,  /* "10/15m": a uint32 at the offset and an int64 of seconds at offset2 */
     LK_VALUE_WORDS, /* any number of words, kept with blanks between them in a text */
     LK_VALUE_ORIGINS,
+    LK_VALUE_SECRET, /* as LK_VALUE_TEXT, and only by file: or env: */
     LK_VALUE_SOURCE, /* a text as LK_VALUE_TEXT; file:PATH stays what it is */
     LK_VALUE_ALGS    /* names of algorithms with commas between them: a uint32 of bits */
 } lk_value_type;

@@ -39,9 +39,19 @@
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400, YEAR = 365 * DAY };
 
 const lk_setting_row lk__setting_rows[] = {
-    {{"latchkey_keys", "DIR", "/etc/latchkey/keys",
-      "Directory of the key files; made on the first start, mode 0700, files 0600.", 1, 1},
-     {TEXT(NULL, keys)}},
+    {{"latchkey_keys", "DIR [rotate=90d] [publish=1h] [secret=env:NAME|file:PATH]",
+      "/etc/latchkey/keys publish=1h",
+      "Directory of the key files; made on the first start, mode 0700, files 0600. How old a signing key "
+      "grows "
+      "before a new one takes its place by itself (not given: never; on one node only when each has a "
+      "directory "
+      "of its own); how long a new key is shown before it signs; the master secret under which the files are "
+      "sealed.",
+      1, 4},
+     {TEXT(NULL, keys),
+      TIME("rotate", keys_rotate_s, 2, 10 * YEAR),
+      TIME("publish", keys_publish_s, 1, 30 * DAY),
+      {"secret", LK_VALUE_SECRET, AT(keys_secret), 0, 1, sizeof(((lk_settings *)0)->keys_secret)}}},
     {{"latchkey_accounts", "sqlite:PATH | postgres://URL | mariadb://URL",
       "sqlite:/var/lib/latchkey/accounts.db", "The database of users, passwords and roles.", 1, 1},
      {TEXT(NULL, accounts)}},

@@ -163,6 +163,11 @@ lk_status lk__value_set(void *base, const lk_value_row *row, lk_view text, lk_no
         break;
     case LK_VALUE_TEXT:
         return set_text(field, row, text, note);
+    case LK_VALUE_SECRET:
+        if (text.len >= LK_KEY_SECRET_MIN)
+            return set_text(field, row, text, note);
+        lk_note_set(note, "the secret has %zu characters; expected at least %d", text.len, LK_KEY_SECRET_MIN);
+        return LK_REFUSED;
     case LK_VALUE_DURATION:
         status = lk_parse_duration_s(text, &number);
         status = in_range(row, status, (uint64_t)number, "a time such as 30m, in seconds", note);

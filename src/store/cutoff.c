@@ -43,6 +43,10 @@ lk_status lk_cutoff_key(lk_level level, lk_view realm, lk_view key, char out[LK_
     /* A '/' in the realm would let the key of one realm spell the key of another. */
     if (has_control(realm) || has_control(key) || lk_view_find(realm, '/') < realm.len)
         return LK_REFUSED;
+    if (level == LK_LEVEL_KEY) {
+        lk_buf_add(&text, key); /* a key signs in every realm */
+        return lk_buf_text(&text) != NULL ? LK_OK : LK_FULL;
+    }
     if (level != LK_LEVEL_ALL)
         lk_buf_add(&text, realm);
     if (level != LK_LEVEL_ALL && level != LK_LEVEL_REALM) {

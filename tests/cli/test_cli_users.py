@@ -161,17 +161,19 @@ def test_key_files_are_for_their_owner_alone(keys):
 
 def test_new_key_verifies_and_rotated_key_signs(keys):
     before = {key["kid"]: key["state"] for key in keys.json("key", "list")["keys"]}
-    made = keys.json("key", "rotate", "--alg", "ES256")["keys"][0]
+    made = keys.json("key", "rotate", "--alg", "ES256", "--now")["keys"][0]
     after = {key["kid"]: (key["alg"], key["state"]) for key in keys.json("key", "list")["keys"]}
     assert made["state"] == "active" and after[made["kid"]] == ("ES256", "active")
     es256 = [state for alg, state in after.values() if alg == "ES256"]
     assert sorted(es256) == ["active", "retiring"] and len(after) == len(before) + 1
-    assert keys.json("key", "new", "--alg", "RS256")["keys"][0]["state"] == "retiring"
+    assert keys.json("key", "new", "RS256")["keys"][0]["state"] == "pending"
 
 
 def test_rotation_of_all_keys_logs_no_token_out(keys):
     token = keys.json("token", "mint", "--user", "u")["token"]
     assert len(keys.json("key", "rotate")["keys"]) == 4
+    keys.text("token", "verify", token)
+    assert len(keys.json("key", "rotate", "--now")["keys"]) == 4
     keys.text("token", "verify", token)
 
 
@@ -194,7 +196,7 @@ def test_export_of_a_secret_or_unknown_key_is_a_no(keys):
 
 
 def test_unknown_algorithm_is_wrong_usage(latchkey):
-    for alg in ("none", "HS512", "es256"):
+    for alg in ("none", "HS1", "es256"):
         assert "choose" in latchkey.error("key", "new", "--alg", alg, code=WRONG)
     latchkey.error("key", "new", code=WRONG)
 

@@ -111,7 +111,7 @@ def test_a_reload_reads_new_keys_and_keeps_old_tokens(gateways):
     program.register("alice")
     assert program.login("alice", credential="jwt", carrier="header").status == 200
     old = program.token
-    run = subprocess.run([str(COMMAND), "key", "rotate", "--conf", f"{gateway.folder}/latchkey.conf", "--alg", "EdDSA"],
+    run = subprocess.run([str(COMMAND), "key", "rotate", "--conf", f"{gateway.folder}/latchkey.conf", "--alg", "EdDSA", "--now"],
                          env=gateway.env, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
     workers = set(gateway.children())

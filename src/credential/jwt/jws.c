@@ -63,7 +63,11 @@ lk_status lk__jws_prove(const lk_keyring *ring, lk_view text, lk_view type, lk_b
     if (status != LK_OK)
         return status;
     out->payload = parts[1];
-    return check_signature(out->verifier, lk_view_make(text.p, parts[0].len + 1 + parts[1].len), parts[2], r);
+    status =
+        check_signature(out->verifier, lk_view_make(text.p, parts[0].len + 1 + parts[1].len), parts[2], r);
+    if (status == LK_OK)
+        lk__verifier_count(out->verifier);
+    return status;
 }
 
 lk_status lk_jws_check(const lk_keyring *ring, lk_view text, lk_buf *payload, lk_reason *why, lk_note *note)

@@ -163,5 +163,7 @@ lk_status lk_jwt_mint(const lk_keyring *ring, lk_alg alg, const lk_claims *claim
     status = json.full ? LK_FULL : sign_and_add(signer, before.len, out);
     if (status != LK_OK)
         *out = before;
+    else
+        lk__signer_count(signer);
     return status;
 }

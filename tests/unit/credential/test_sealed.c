@@ -400,7 +400,7 @@ static void rotate(char kid[LK_KID_MAX + 1])
 {
     lk_note note = {""};
 
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, true, kid, &note), LK_OK);
+    assert_int_equal(key_make(dir, LK_ALG_HS256, true, kid, &note), LK_OK);
     lk_keyring_free(ring);
     ring = open_ring();
 }

@@ -39,6 +39,13 @@ void key_dir_remove(const char *dir)
     assert_int_equal(rmdir(dir), 0);
 }
 
+lk_status key_make(const char *dir, lk_alg alg, bool at_once, char kid[LK_KID_MAX + 1], lk_note *note)
+{
+    lk_key_place place = {.dir = dir, .life_s = 30 * 86400};
+
+    return lk_key_make(test_env(), &place, alg, at_once ? LK_KEY_AT_ONCE : LK_KEY_ON_DEMAND, kid, note);
+}
+
 lk_keyring *fresh_ring(void)
 {
     lk_keyring *ring = NULL;
@@ -61,8 +68,7 @@ lk_keyring *full_ring(void)
     key_dir_make(dir);
     assert_int_equal(lk_keyring_open(test_env(), dir, true, &ring, &note), LK_OK);
     for (lk_alg alg = 0; alg < LK_ALG_COUNT; alg++) {
-        if (lk_keyring_signer(ring, alg) == NULL &&
-            lk_key_make(test_env(), dir, alg, true, kid, &note) != LK_OK)
+        if (lk_keyring_signer(ring, alg) == NULL && key_make(dir, alg, true, kid, &note) != LK_OK)
             fail_msg("%s", note.text);
     }
     lk_keyring_free(ring);

@@ -5,7 +5,7 @@
 #ifndef LATCHKEY_TESTS_KEY_FIXTURE_H
 #define LATCHKEY_TESTS_KEY_FIXTURE_H
 
-#include <latchkey/keyring.h>
+#include <latchkey/keys.h>
 
 #define DIR_SIZE 64
 
@@ -14,6 +14,9 @@ void key_dir_make(char dir[DIR_SIZE]);
 
 /* Remove it and what is in it. */
 void key_dir_remove(const char *dir);
+
+/* lk_key_make in DIR, with no time to publish and a month of life: AT_ONCE, or when it is told. */
+lk_status key_make(const char *dir, lk_alg alg, bool at_once, char kid[LK_KID_MAX + 1], lk_note *note);
 
 /* A ring from a fresh directory, which is removed again at once; the test fails when there is none. Free it.
  */

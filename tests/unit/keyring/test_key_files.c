@@ -506,7 +506,7 @@ static void half_written_file_of_a_crash_is_passed_over_and_swept_by_the_next_wr
     write_file(dir, ".tmp-abc", "{\"kty\":\"oct\",\"k\":\"AAEC");
     lk_keyring_free(must_open(dir, false));
     assert_int_equal(count_files(dir, ".tmp-"), 1);
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, false, kid, NULL), LK_OK);
+    assert_int_equal(key_make(dir, LK_ALG_HS256, false, kid, NULL), LK_OK);
     assert_int_equal(count_files(dir, ".tmp-"), 0);
     key_dir_remove(dir);
 }
@@ -561,7 +561,7 @@ static void rotation_makes_a_new_signer_and_the_old_key_goes_on_checking(void **
         lk_key_info info;
 
         assert_int_equal(lk_sign(lk_keyring_signer(old, alg), LK_VIEW("m"), &signature), LK_OK);
-        assert_int_equal(lk_key_make(test_env(), dir, alg, true, kid, NULL), LK_OK);
+        assert_int_equal(key_make(dir, alg, true, kid, NULL), LK_OK);
         assert_string_not_equal(kid, old_kid);
         new = must_open(dir, false);
         assert_string_equal(kid_of(new, alg), kid);
@@ -590,7 +590,7 @@ static void last_rotation_wins_whatever_the_clock_says(void **state)
 
         if (i == 5)
             test_clock_set_ms(1000000000000);
-        assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_EDDSA, true, kid, NULL), LK_OK);
+        assert_int_equal(key_make(dir, LK_ALG_EDDSA, true, kid, NULL), LK_OK);
         ring = must_open(dir, false);
         assert_string_equal(kid_of(ring, LK_ALG_EDDSA), kid);
         lk_keyring_free(ring);
@@ -609,7 +609,7 @@ static void new_key_that_is_not_activated_checks_but_does_not_sign(void **state)
     ring = must_open(dir, false);
     memcpy(before, kid_of(ring, LK_ALG_ES256), sizeof(before));
     lk_keyring_free(ring);
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_ES256, false, kid, NULL), LK_OK);
+    assert_int_equal(key_make(dir, LK_ALG_ES256, false, kid, NULL), LK_OK);
     assert_int_equal(strncmp(kid, "es256-", 6), 0);
     assert_int_equal(strlen(kid), 14);
     ring = must_open(dir, false);
@@ -627,7 +627,7 @@ static void ring_that_is_open_does_not_see_a_rotation(void **state)
     (void)state;
     copy_keys(dir, "");
     ring = must_open(dir, false);
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, true, kid, NULL), LK_OK);
+    assert_int_equal(key_make(dir, LK_ALG_HS256, true, kid, NULL), LK_OK);
     assert_string_not_equal(kid_of(ring, LK_ALG_HS256), kid);
     assert_null(lk_keyring_verifier(ring, lk_view_of(kid)));
     lk_keyring_free(ring);
@@ -641,10 +641,10 @@ static void key_is_not_made_in_a_directory_that_is_not_there_or_not_safe(void **
     (void)state;
     copy_keys(dir, "");
     assert_int_equal(chmod(dir, 0755), 0);
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, true, kid, NULL), LK_REFUSED);
+    assert_int_equal(key_make(dir, LK_ALG_HS256, true, kid, NULL), LK_REFUSED);
     assert_int_equal(chmod(dir, 0700), 0);
     key_dir_remove(dir);
-    assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, true, kid, NULL), LK_MISS);
+    assert_int_equal(key_make(dir, LK_ALG_HS256, true, kid, NULL), LK_MISS);
     assert_string_equal(kid, "");
 }
 
@@ -713,8 +713,7 @@ static void reader_never_sees_a_ring_without_an_active_key(void **state)
     assert_true(writer >= 0);
     if (writer == 0) {
         for (int i = 0; i < 40; i++) {
-            if (lk_key_make(test_env(), dir, i % 2 == 0 ? LK_ALG_EDDSA : LK_ALG_HS256, true, kid, NULL) !=
-                LK_OK)
+            if (key_make(dir, i % 2 == 0 ? LK_ALG_EDDSA : LK_ALG_HS256, true, kid, NULL) != LK_OK)
                 _exit(1);
         }
         _exit(0);
@@ -754,8 +753,8 @@ static void rotate_twice(const char *dir)
 {
     char kid[LK_KID_MAX + 1];
 
-    if (lk_key_make(test_env(), dir, LK_ALG_EDDSA, true, kid, NULL) != LK_OK ||
-        lk_key_make(test_env(), dir, LK_ALG_EDDSA, true, kid, NULL) != LK_OK)
+    if (key_make(dir, LK_ALG_EDDSA, true, kid, NULL) != LK_OK ||
+        key_make(dir, LK_ALG_EDDSA, true, kid, NULL) != LK_OK)
         _exit(1);
 }
 
@@ -807,7 +806,7 @@ static void crash_at_any_step_of_a_rotation_leaves_a_signer_and_every_old_key(vo
         lk_keyring_free(before);
         lk_keyring_free(after);
         /* And the next rotation goes through, with one active key on disk. */
-        assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_EDDSA, true, kid, NULL), LK_OK);
+        assert_int_equal(key_make(dir, LK_ALG_EDDSA, true, kid, NULL), LK_OK);
         after = must_open(dir, false);
         assert_string_equal(kid_of(after, LK_ALG_EDDSA), kid);
         assert_int_equal(count_files(dir, ".tmp-"), 0);
@@ -911,7 +910,7 @@ static void missing_randomness_is_a_fault_and_makes_no_key(void **state)
         lk_note note = {0};
 
         test_random_fail_at(n);
-        assert_int_equal(lk_key_make(test_env(), dir, LK_ALG_HS256, true, kid, &note), LK_FAULT);
+        assert_int_equal(key_make(dir, LK_ALG_HS256, true, kid, &note), LK_FAULT);
         test_random_fail_at(0);
         assert_true(note.text[0] != '\0');
         assert_int_equal(count_files(dir, ".jwk"), before);

@@ -172,7 +172,7 @@ static void what_is_wrong_is_told_with_its_line(void **state)
     assert_refused(";", "without a setting");
     assert_refused("server {\n}", "nginx.conf");
     assert_refused("listen 80;", "not a setting of latchkey");
-    assert_refused("latchkey_keys /a /b;", "wrong number of values");
+    assert_refused("latchkey_prefix /a /b;", "wrong number of values");
     assert_refused("latchkey_keys /a;latchkey_keys /b;", "given twice");
     assert_refused("latchkey_session idle=1m idle=2m;", "the same value twice");
     assert_refused("latchkey_session idel=1m;", "does not know \"idel=1m\"");
