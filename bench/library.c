@@ -5,10 +5,16 @@
  *
  *   library [--json]
  *
- * Each row is the median of ROUNDS rounds; in every round each operation runs for about SLICE_MS.
+ * Each row is the median of ROUNDS rounds; in every round each operation runs for about SLICE_MS. The other
+ * libraries for JWT that were found when this was built take their turns, too (peers.h).
  */
 #include "crypto/mac.h"
+#include "peers.h"
+#include <dirent.h>
+#include <jansson.h>
+#include <latchkey/base64url.h>
 #include <latchkey/credential.h>
+#include <latchkey/keys.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -20,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 9, SLICE_MS = 40, CASES_MAX = 16 };
+enum { ROUNDS = 9, SLICE_MS = 40, CALLS = 64 };
 
 typedef struct token {
     char text[2048];
@@ -29,7 +35,7 @@ typedef struct token {
 } token;
 
 static lk_keyring *ring;
-static token jwt[LK_ALG_COUNT], simple;
+static token jwt[LK_ALG_COUNT], simple, for_peers;
 static lk_expect expect;
 static EVP_PKEY *raw_keys[LK_ALG_COUNT];
 static uint8_t raw_signature[LK_ALG_COUNT][512];
@@ -48,10 +54,11 @@ static EVP_CIPHER_CTX *raw_cipher;
 static uint8_t raw_box[1024], raw_tag[16];
 static size_t raw_box_len;
 
+/* Of this thread's processor time: who else is at work on the machine is not measured. */
 static double now_ns(void)
 {
     struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -95,6 +102,22 @@ static void check_eddsa(void)
 {
     check_jwt(LK_ALG_EDDSA);
 }
+static void check_ps256(void)
+{
+    check_jwt(LK_ALG_PS256);
+}
+static void check_es384(void)
+{
+    check_jwt(LK_ALG_ES384);
+}
+static void check_es512(void)
+{
+    check_jwt(LK_ALG_ES512);
+}
+static void check_ed448(void)
+{
+    check_jwt(LK_ALG_ED448);
+}
 
 static void check_simple(void)
 {
@@ -106,13 +129,18 @@ static void check_simple(void)
          "token check");
 }
 
-static void mint_jwt(lk_alg alg, token *out)
+static void mint_typed(lk_alg alg, lk_view type, token *out)
 {
     lk_buf text = lk_buf_over(out->text, sizeof(out->text));
-    must(lk_jwt_mint(ring, alg, &claims, LK_VIEW("at+jwt"), &text) == LK_OK, "jwt mint");
+    must(lk_jwt_mint(ring, alg, &claims, type, &text) == LK_OK, "jwt mint");
     out->len = text.len;
     for (out->signed_len = text.len - 1; out->text[out->signed_len] != '.';)
         out->signed_len--;
+}
+
+static void mint_jwt(lk_alg alg, token *out)
+{
+    mint_typed(alg, LK_VIEW("at+jwt"), out);
 }
 
 static void mint_hs256(void)
@@ -167,12 +195,26 @@ static void raw_gcm(void)
          "raw gcm");
 }
 
+static const EVP_MD *md_of(lk_alg alg)
+{
+    if (alg == LK_ALG_EDDSA || alg == LK_ALG_ED448)
+        return NULL;
+    return alg == LK_ALG_ES384 ? EVP_sha384() : alg == LK_ALG_ES512 ? EVP_sha512() : EVP_sha256();
+}
+
+static bool set_padding(EVP_PKEY_CTX *inner, lk_alg alg)
+{
+    return alg != LK_ALG_PS256 || (EVP_PKEY_CTX_set_rsa_padding(inner, RSA_PKCS1_PSS_PADDING) == 1 &&
+                                   EVP_PKEY_CTX_set_rsa_pss_saltlen(inner, RSA_PSS_SALTLEN_DIGEST) == 1);
+}
+
 static void raw_verify(lk_alg alg)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     lk_view v = signed_part(alg);
-    const EVP_MD *md = alg == LK_ALG_EDDSA ? NULL : EVP_sha256();
-    must(EVP_DigestVerifyInit(context, NULL, md, NULL, raw_keys[alg]) == 1 &&
+    EVP_PKEY_CTX *inner = NULL;
+    must(EVP_DigestVerifyInit(context, &inner, md_of(alg), NULL, raw_keys[alg]) == 1 &&
+             set_padding(inner, alg) &&
              EVP_DigestVerify(context, raw_signature[alg], raw_signature_len[alg], v.p, v.len) == 1,
          "raw verify");
     EVP_MD_CTX_free(context);
@@ -186,6 +228,22 @@ static void raw_rs256(void)
 {
     raw_verify(LK_ALG_RS256);
 }
+static void raw_ps256(void)
+{
+    raw_verify(LK_ALG_PS256);
+}
+static void raw_es384(void)
+{
+    raw_verify(LK_ALG_ES384);
+}
+static void raw_es512(void)
+{
+    raw_verify(LK_ALG_ES512);
+}
+static void raw_ed448(void)
+{
+    raw_verify(LK_ALG_ED448);
+}
 static void raw_eddsa_openssl(void)
 {
     raw_verify(LK_ALG_EDDSA);
@@ -196,6 +254,37 @@ static void raw_eddsa_sodium(void)
     lk_view v = signed_part(LK_ALG_EDDSA);
     must(crypto_sign_verify_detached(sodium_signature, v.p, v.len, sodium_public) == 0, "sodium verify");
 }
+
+/* The same claims under the typ that all of them take, with the same key. */
+static void check_peer(const bench_peer *peer)
+{
+    must(peer->check(for_peers.text, for_peers.len, "latchkey", "latchkey", expect.now_s), peer->name);
+}
+
+#ifdef HAVE_LIBJWT
+static void check_libjwt(void)
+{
+    check_peer(&bench_libjwt);
+}
+#endif
+#ifdef HAVE_RHONABWY
+static void check_rhonabwy(void)
+{
+    check_peer(&bench_rhonabwy);
+}
+#endif
+#ifdef HAVE_CJOSE
+static void check_cjose(void)
+{
+    check_peer(&bench_cjose);
+}
+#endif
+#ifdef HAVE_JOSE
+static void check_jose(void)
+{
+    check_peer(&bench_jose);
+}
+#endif
 
 typedef struct bench_case {
     const char *name;
@@ -220,6 +309,26 @@ static bench_case cases[] = {
     {.name = "JWT ES256 verify with claims", .run = check_es256},
     {.name = "raw RSA-2048 verify, OpenSSL", .run = raw_rs256},
     {.name = "JWT RS256 verify with claims", .run = check_rs256},
+    {.name = "raw RSA-2048 PSS verify, OpenSSL", .run = raw_ps256},
+    {.name = "JWT PS256 verify with claims", .run = check_ps256},
+    {.name = "raw ECDSA P-384 verify, OpenSSL", .run = raw_es384},
+    {.name = "JWT ES384 verify with claims", .run = check_es384},
+    {.name = "raw ECDSA P-521 verify, OpenSSL", .run = raw_es512},
+    {.name = "JWT ES512 verify with claims", .run = check_es512},
+    {.name = "raw Ed448 verify, OpenSSL", .run = raw_ed448},
+    {.name = "JWT Ed448 verify with claims", .run = check_ed448},
+#ifdef HAVE_LIBJWT
+    {.name = "libjwt HS256 with claims", .run = check_libjwt},
+#endif
+#ifdef HAVE_RHONABWY
+    {.name = "rhonabwy HS256 with claims", .run = check_rhonabwy},
+#endif
+#ifdef HAVE_CJOSE
+    {.name = "cjose HS256 with claims", .run = check_cjose},
+#endif
+#ifdef HAVE_JOSE
+    {.name = "jose HS256 with claims", .run = check_jose},
+#endif
 };
 enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -228,9 +337,9 @@ static double measure(void (*run)(void))
     double start = now_ns(), end = start;
     unsigned long n = 0;
     while (end - start < SLICE_MS * 1e6) {
-        for (int i = 0; i < 16; i++)
+        for (int i = 0; i < CALLS; i++)
             run();
-        n += 16;
+        n += CALLS;
         end = now_ns();
     }
     return (end - start) / (double)n;
@@ -242,19 +351,18 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What the raw primitive is measured with, for the algorithms that are. */
+static const char *const curves[LK_ALG_COUNT] = {
+    [LK_ALG_ES256] = "P-256", [LK_ALG_ES384] = "P-384", [LK_ALG_ES512] = "P-521"};
+
 static EVP_PKEY *make_key(lk_alg alg)
 {
-    switch (alg) {
-    case LK_ALG_ES256:
-        return EVP_EC_gen("P-256");
-    case LK_ALG_RS256:
+    if (curves[alg] != NULL)
+        return EVP_EC_gen(curves[alg]);
+    if (alg == LK_ALG_RS256 || alg == LK_ALG_PS256)
         return EVP_RSA_gen(2048);
-    case LK_ALG_EDDSA:
-        return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    case LK_ALG_HS256:
-    case LK_ALG_COUNT:
-        break;
-    }
+    if (alg == LK_ALG_EDDSA || alg == LK_ALG_ED448)
+        return EVP_PKEY_Q_keygen(NULL, NULL, alg == LK_ALG_EDDSA ? "ED25519" : "ED448");
     return NULL;
 }
 
@@ -262,12 +370,13 @@ static void prepare_raw(lk_alg alg)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     lk_view v = signed_part(alg);
+    EVP_PKEY_CTX *inner = NULL;
     raw_keys[alg] = make_key(alg);
     raw_signature_len[alg] = sizeof(raw_signature[alg]);
-    must(raw_keys[alg] != NULL &&
-             EVP_DigestSignInit(context, NULL, alg == LK_ALG_EDDSA ? NULL : EVP_sha256(), NULL,
-                                raw_keys[alg]) == 1 &&
-             EVP_DigestSign(context, raw_signature[alg], &raw_signature_len[alg], v.p, v.len) == 1,
+    must(raw_keys[alg] == NULL ||
+             (EVP_DigestSignInit(context, &inner, md_of(alg), NULL, raw_keys[alg]) == 1 &&
+              set_padding(inner, alg) &&
+              EVP_DigestSign(context, raw_signature[alg], &raw_signature_len[alg], v.p, v.len) == 1),
          "raw sign");
     EVP_MD_CTX_free(context);
 }
@@ -306,12 +415,59 @@ static void prepare_sealed(void)
          "raw gcm");
 }
 
+/* The bytes of the HS256 key, from its file in DIR. */
+static size_t read_key(const char *dir, uint8_t *out, size_t cap)
+{
+    lk_view kid = lk_signer_kid(lk_keyring_signer(ring, LK_ALG_HS256));
+    lk_buf bytes = lk_buf_over(out, cap);
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%.*s.jwk", dir, (int)kid.len, (const char *)kid.p);
+    json_t *jwk = json_load_file(path, 0, NULL);
+    const char *k = json_string_value(json_object_get(jwk, "k"));
+    must(k != NULL && lk_base64url_decode(lk_view_of(k), &bytes) == LK_OK, path);
+    json_decref(jwk);
+    return bytes.len;
+}
+
+static void prepare_peers(const char *dir)
+{
+    static const bench_peer *const peers[] = {
+#ifdef HAVE_LIBJWT
+        &bench_libjwt,
+#endif
+#ifdef HAVE_RHONABWY
+        &bench_rhonabwy,
+#endif
+#ifdef HAVE_CJOSE
+        &bench_cjose,
+#endif
+#ifdef HAVE_JOSE
+        &bench_jose,
+#endif
+        NULL};
+    uint8_t key[64];
+    size_t len = read_key(dir, key, sizeof(key));
+    mint_typed(LK_ALG_HS256, LK_VIEW("JWT"), &for_peers);
+    must(for_peers.len < sizeof(for_peers.text), "token");
+    for_peers.text[for_peers.len] = '\0';
+    for (size_t i = 0; peers[i] != NULL; i++) {
+        must(peers[i]->prepare(key, len), peers[i]->name);
+        check_peer(peers[i]);
+        /* A library that would say yes to anything is no peer. */
+        for_peers.text[for_peers.len - 10] ^= 1;
+        must(!peers[i]->check(for_peers.text, for_peers.len, "latchkey", "latchkey", expect.now_s),
+             peers[i]->name);
+        for_peers.text[for_peers.len - 10] ^= 1;
+    }
+}
+
 static void prepare(const char *dir)
 {
     lk_note note = {""};
     static uint8_t secret[32];
     must(sodium_init() >= 0, "sodium_init");
-    if (lk_keyring_open(lk_env_system(), dir, true, &ring, &note) != LK_OK)
+    const lk_key_place keys = {.dir = dir, .algs = LK_ALG_BIT(LK_ALG_COUNT) - 1};
+    if (lk_keyring_open_at(lk_env_system(), &keys, true, &ring, &note) != LK_OK)
         must(false, note.text);
     int64_t now_s = lk_now_s(lk_env_system());
     claims = (lk_claims){.user = LK_VIEW("nK3zD0aT9wQx2LrB"),
@@ -334,9 +490,9 @@ static void prepare(const char *dir)
     must(lk_mac_init(&raw_mac, lk_view_make(secret, sizeof(secret))) == LK_OK, "mac");
     for (int alg = 0; alg < LK_ALG_COUNT; alg++) {
         mint_jwt((lk_alg)alg, &jwt[alg]);
-        if (alg != LK_ALG_HS256)
-            prepare_raw((lk_alg)alg);
+        prepare_raw((lk_alg)alg);
     }
+    prepare_peers(dir);
     lk_buf text = lk_buf_over(simple.text, sizeof(simple.text));
     must(lk_token_mint(ring, &claims, &text) == LK_OK, "token mint");
     simple.len = text.len;
