@@ -199,6 +199,8 @@ typedef struct {
     ngx_str_t                   *set_cookies; /* wait for the header filter */
     ngx_uint_t                   set_cookies_n;
     ngx_str_t                    body;       /* of a call to the API */
+    ngx_str_t                    fresh;      /* what its device was given */
+    ngx_str_t                    device_cookie; /* Set-Cookie */
     lk_reason                    reason;
 
     unsigned                     pieces:LK_SEALED_PIECES; /* cookies that came */
@@ -211,6 +213,8 @@ typedef struct {
     unsigned                     too_large:1;
     unsigned                     unanswered:1; /* and waits no more */
     unsigned                     proof_used:1; /* of this main request */
+    unsigned                     device_tried:1;
+    unsigned                     device_unknown:1;
 } ngx_http_latchkey_ctx_t;
 
 
@@ -333,6 +337,7 @@ struct ngx_http_latchkey_job_s {
     unsigned                     waits:1;    /* in the queue */
     unsigned                     answered:1; /* res must be freed */
     unsigned                     begins:1;   /* with a session, if none came */
+    unsigned                     over:1;     /* what a device holds */
 };
 
 
@@ -518,6 +523,10 @@ ngx_int_t ngx_http_latchkey_job_copy(ngx_http_latchkey_job_t *job,
 /* ngx_http_latchkey_anonymous.c: a session for somebody nobody knows */
 ngx_int_t ngx_http_latchkey_anonymous(ngx_http_request_t *r,
     ngx_http_latchkey_ctx_t *ctx);
+
+/* ngx_http_latchkey_device.c: a session for a device that stays logged in */
+ngx_int_t ngx_http_latchkey_device(ngx_http_request_t *r,
+    ngx_http_latchkey_loc_conf_t *llcf, lk_identity *id);
 
 /* ngx_http_latchkey_reissue.c: his credential anew for somebody known */
 ngx_int_t ngx_http_latchkey_reissue(ngx_http_request_t *r,

@@ -149,6 +149,15 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    if (ctx->device_cookie.len != 0
+        && ngx_http_latchkey_push_header(r, "Set-Cookie",
+                                         (char *) ctx->device_cookie.data,
+                                         ctx->device_cookie.len)
+           == NULL)
+    {
+        return NGX_ERROR;
+    }
+
     for (i = 0; i < ctx->set_cookies_n; i++) {
 
         if (ngx_http_latchkey_push_header(r, "Set-Cookie",
@@ -174,9 +183,12 @@ ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
     ngx_uint_t                      i;
     ngx_list_part_t                *part;
     ngx_table_elt_t                *h;
+    char                            device[LK_DEVICE_COOKIE_MAX + 1];
     ngx_http_latchkey_main_conf_t  *lmcf;
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_latchkey_module);
+
+    lk_device_cookie_name(&lmcf->settings, device);
 
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         h = part->elts;
@@ -192,6 +204,7 @@ ngx_http_latchkey_guard_cookie(ngx_http_request_t *r)
 
             if (ngx_http_latchkey_is_cookie(&h[i].value,
                                             lmcf->settings.cookie_name)
+                || ngx_http_latchkey_is_cookie(&h[i].value, device)
                 || ngx_http_latchkey_is_cookie(&h[i].value, "latchkey_form")
                 || ngx_http_latchkey_is_cookie(&h[i].value,
                                                "__Host-latchkey_form"))

@@ -77,6 +77,11 @@ ngx_http_latchkey_gate(ngx_http_request_t *r)
         return rc;
     }
 
+    rc = ngx_http_latchkey_device(r, llcf, &id);
+    if (rc != NGX_DECLINED) {
+        return rc == NGX_AGAIN ? NGX_AGAIN : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     switch (id.verdict) {
 
     case LK_VERDICT_ALLOW:

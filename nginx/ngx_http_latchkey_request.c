@@ -270,7 +270,14 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
     ngx_memzero(presented, sizeof(lk_presented));
 
     presented->url = ngx_http_latchkey_url_presented(r);
+    ctx = ngx_http_latchkey_ctx(r->main);
+
     presented->sealed = lk_view_make(NULL, 0);
+
+    if (ctx != NULL && ctx->fresh.len != 0) {
+        presented->sealed = ngx_http_latchkey_view(&ctx->fresh);
+    }
+
     presented->cookies = found->cookies.fields;
     presented->cookies_n = found->cookies.n;
     presented->authorization = found->authorization.fields;

@@ -84,6 +84,8 @@ LK_CHECKED lk_status lk_accounts_remove(lk_accounts *a, lk_view id);
 /* ---- devices: docs/devices.md
  * ------------------------------------------------------------------- */
 
+/* May a device be called LABEL, and be of DEVICE_CLASS? LK_OK; LK_REFUSED with the rule. */
+LK_CHECKED lk_status lk_accounts_device_words_check(lk_view label, lk_view device_class, lk_note *note);
 /* Register D; its times are filled in by the settings, from now on. What is over of the user's goes, and of
  * the others the ones used longest ago, until there are LK_DEVICES_MAX with it. Durable. LK_OK; LK_REFUSED
  * with the rule (label, class); LK_MISS when there is no such user; LK_FAULT. */

@@ -105,9 +105,23 @@ LK_CHECKED lk_status lk_redirect_check(lk_view origin, lk_view url, lk_buf *out,
 /* The problem document (RFC 9457) the gateway answers a refused request with. */
 void lk_problem_write(int status, lk_reason reason, lk_view detail, lk_buf *out);
 
-/* The name of its cookie, NUL-terminated. */
+/* ---- devices: docs/devices.md ---- */
+
+/* The name of the cookie with what a browser's device holds, NUL-terminated. */
 #define LK_DEVICE_COOKIE_MAX (LK_COOKIE_NAME_MAX + 8)
 void lk_device_cookie_name(const lk_settings *settings, char out[LK_DEVICE_COOKIE_MAX + 1]);
+/* Its Set-Cookie value, good for AGE_S; with an empty TEXT its removal. As lk_cookie_write. */
+LK_CHECKED lk_status lk_device_cookie_write(const lk_settings *settings, lk_view text, int64_t age_s,
+                                            int64_t now_s, lk_buf *out);
+/* Is it worth asking whether the device of this visitor may have a new session: has the one of ID ended by
+ * time, or is there none, and does the cookie come along? Pure; no I/O. */
+bool lk_device_may_renew(const lk_settings *settings, const lk_presented *presented, const lk_identity *id);
+/* Then give him one, for a cookie: ISSUED (wipe it with lk_issued_wipe in any case) is to be handed to him, and
+ * to be presented in place of his cookies from now on. Of REQ agent, address, presented and what the audit log
+ * shows are read. Blocking. LK_OK; LK_REFUSED: his device may not, and with *over what it holds is good for
+ * nothing any more: take the cookie from it; LK_FAULT: could not look. */
+LK_CHECKED lk_status lk_service_renew(lk_service *s, const lk_request *req, const lk_identity *id,
+                                      lk_issued *issued, bool *over);
 
 #ifdef __cplusplus
 }

@@ -116,6 +116,13 @@ static lk_status class_check(lk_view word, lk_note *note)
     return LK_REFUSED;
 }
 
+lk_status lk_accounts_device_words_check(lk_view label, lk_view device_class, lk_note *note)
+{
+    lk_status status = label_check(label, note);
+
+    return status == LK_OK ? class_check(device_class, note) : status;
+}
+
 /* ---- looking ---- */
 
 lk_status lk_accounts_device_get(lk_accounts *a, lk_view id, lk_device *out)
@@ -266,10 +273,8 @@ static lk_status add_work(lk_sql_link *link, void *argument)
 
 lk_status lk_accounts_device_add(lk_accounts *a, lk_device *d, lk_note *note)
 {
-    lk_status status = label_check(lk_view_of(d->label), note);
+    lk_status status = lk_accounts_device_words_check(lk_view_of(d->label), lk_view_of(d->device_class), note);
 
-    if (status == LK_OK)
-        status = class_check(lk_view_of(d->device_class), note);
     if (status != LK_OK)
         return status;
     if (!lk__is_id(lk_view_of(d->id)) || !lk__is_id(lk_view_of(d->user)))

@@ -214,9 +214,11 @@ static lk_status try_once(renewal *x)
     if (status != LK_OK)
         return status;
     bool same_kind = x->found && ((x->last.flags & LK_SESSION_TOKEN) != 0) == is_token(x->ask->kind);
-    if (is_key_of_row(x) && x->alive && same_kind)
+    bool recent = now_s - d->session_s < MEANWHILE_S;
+    /* A token that is not renewed has the time its session has left: only what was just made is worth it. */
+    if (is_key_of_row(x) && x->alive && same_kind && (!is_token(x->ask->kind) || x->ask->renews || recent))
         return hand_over(x);
-    if (is_key_of_row(x) && !x->found && now_s - d->session_s < MEANWHILE_S) {
+    if (is_key_of_row(x) && !x->found && recent) {
         status = make(x, false);
         return status == LK_REFUSED ? LK_MISS : status;
     }

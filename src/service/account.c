@@ -3,6 +3,7 @@
  * account.c - the account page: who I am, where I am signed in, and the way out of each.
  */
 #include "service/agent.h"
+#include "service/devices.h"
 #include "service/sessions.h"
 
 static void fill_scope(lk__call *c, const lk__session_row *row, lk__scope *scope)
@@ -40,6 +41,10 @@ void lk__account_page(lk__call *c)
         fill_scope(c, &list.rows[i], &rows[i]);
     lk__scope scope = {.n = 0};
     lk__scope_rows(&scope, "sessions", rows, list.n);
+    if (lk__devices_scope(c, &scope) != LK_OK) {
+        lk__answer_unavailable(c);
+        return;
+    }
     lk__scope_flag(&scope, "others", list.n > 1);
     lk__scope_flag(&scope, "more", list.next != 0);
     lk__scope_text(&scope, "others_path", lk__path(c, "/sessions/others"));

@@ -33,7 +33,8 @@ enum {
     LK_ROUTE_PAGE = 32,      /* a page whatever Accept says */
     LK_ROUTE_DATA = 64,      /* never a page */
     LK_ROUTE_ABSOLUTE = 128, /* the path does not begin with latchkey_prefix */
-    LK_ROUTE_FORM = 256      /* of the body formats, a form alone */
+    LK_ROUTE_FORM = 256,     /* of the body formats, a form alone */
+    LK_ROUTE_RENEW = 4096    /* for who is logged in: a device whose session ended by time is given one */
 };
 
 typedef struct lk__route {
@@ -60,6 +61,7 @@ struct lk__call {
     lk__form query;
     lk__body_kind body_kind;
     lk__form form;    /* of a form body */
+    const struct lk__device_plan *plan; /* the device that is answered about; NULL: none */
     bool page;        /* a browser asks: answer with pages and redirects */
     bool unavailable; /* answered with 503 already: a page that fails to say so gives way to a document */
     lk__language language;
@@ -162,6 +164,7 @@ typedef struct lk__issue {
     lk_view device_class;
     lk_view scope;
     lk_view bound; /* the thumbprint of the key a JWT is bound to; empty: it is not */
+    struct lk__device_plan *plan; /* what is done about the device; NULL: nothing (devices.h) */
     bool recheck;  /* refuse if the account was changed while the credential was being made */
 } lk__issue;
 

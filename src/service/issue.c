@@ -3,6 +3,7 @@
  * issue.c - handing out what a login made: a cookie, or a token in the body, never both.
  */
 #include "service/call.h"
+#include "service/devices.h"
 #include "service/text.h"
 
 #include "carrier/link.h"
@@ -74,6 +75,8 @@ void lk__answer_issued(lk__call *c, const lk_user *user, const lk_issued *issued
             lk__json_add(&body, lk_refresh_view(&issued->refresh));
         }
     }
+    if (c->plan != NULL)
+        lk__device_json(c->plan, &body);
     lk_buf_add_byte(&body, '}');
     lk__answer(c, 200, "application/json", &body);
 }
@@ -128,6 +131,8 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
                                    want->carrier == LK_CARRIER_HEADER && c->s->settings->refresh};
     if (lk__arena_failed(c->arena))
         return LK_FAULT;
+    if (want->plan != NULL)
+        lk__device_fill(want->plan, &login);
     lk_status status = lk_guard_issue(c->s->guard, want->kind, &login, &c->presented,
                                       c->id->has_session ? c->id : NULL, issued, NULL);
     if (status != LK_OK || !want->recheck)
@@ -138,10 +143,24 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
     return status;
 }
 
+/* The device first: its session is named by it. */
+static lk_status make_on_device(lk__call *c, const lk__issue *want, lk_issued *issued)
+{
+    *issued = (lk_issued){.len = 0};
+    lk_status status = want->plan == NULL ? LK_OK : lk__device_begin(c, want->plan, want->user);
+    if (status == LK_OK)
+        status = make(c, want, issued);
+    if (status != LK_OK && want->plan != NULL)
+        lk__device_undo(c, want->plan);
+    return status;
+}
+
 lk_status lk__issue_again(lk__call *c)
 {
     const lk_identity *id = c->id;
-    lk_issued issued;
+    lk_issued issued = {.len = 0};
+    lk_user user;
+    lk__device_plan plan = {.keep = lk__arena_copy(c->arena, lk_view_of(id->device)), .by_cookie = true};
     lk_login login = {.user = lk_view_of(id->user),
                       .name = lk_view_of(id->name),
                       .realm = lk_view_of(id->realm),
@@ -152,11 +171,18 @@ lk_status lk__issue_again(lk__call *c)
                       .remember = (id->flags & LK_SESSION_REMEMBER) != 0};
     if (lk__arena_failed(c->arena))
         return LK_FAULT;
-    lk_status status = lk_guard_issue(c->s->guard, id->kind, &login, &c->presented, id, &issued, NULL);
+    /* The device goes on with it: it is vouched for after the cut-off that ended the others. */
+    lk_status status = lk_accounts_get(c->s->accounts, login.user, &user);
+    if (status == LK_OK)
+        status = lk__device_begin(c, &plan, &user);
+    lk__device_fill(&plan, &login);
+    if (status == LK_OK)
+        status = lk_guard_issue(c->s->guard, id->kind, &login, &c->presented, id, &issued, NULL);
     if (status == LK_OK)
         status = lk__answer_again(c, &issued);
     lk_issued_wipe(&issued);
-    return status;
+    lk__device_plan_wipe(&plan);
+    return status == LK_OK || status == LK_FULL ? status : LK_FAULT;
 }
 
 /* RETURN_TO, which is a place of ours, with the id of the new session in its path. */
@@ -174,7 +200,7 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
 {
     lk_issued issued;
     bool good = false;
-    lk_status status = make(c, want, &issued);
+    lk_status status = make_on_device(c, want, &issued);
     if (status == LK_REFUSED) {
         lk_guard_count(c->s->guard, LK_COUNT_LOGINS_FAILED);
         lk__audit(c, "login_failed", LK_REASON_BAD_CREDENTIALS, 401, lk_view_of(want->user->id), NULL);
@@ -192,6 +218,8 @@ bool lk__issue_and_answer(lk__call *c, const lk__issue *want, lk_view return_to)
         goto out;
     }
     good = want->carrier != LK_CARRIER_COOKIE || carry_by_cookie(c, want, &issued);
+    c->plan = want->plan;
+    good = good && (c->plan == NULL || lk__device_carry(c, c->plan));
     if (good && c->page)
         lk__answer_redirect(c, 303,
                             want->carrier == LK_CARRIER_URL ? with_id(c, return_to, &issued) : return_to);

@@ -3,9 +3,7 @@
  * login.c - POST /login, and its page.
  */
 #include "service/call.h"
-
-#define DEVICE_ID_MAX 64
-#define DEVICE_LABEL_MAX 128
+#include "service/devices.h"
 
 static void broken(lk__call *c, const char *rule)
 {
@@ -48,43 +46,6 @@ static bool read_carrier(lk__call *c, lk_kind kind, lk_carrier *carrier)
     return false;
 }
 
-static bool is_short_text(lk_view v, size_t max)
-{
-    for (size_t i = 0; i < v.len; i++) {
-        if (v.p[i] < 0x20 || v.p[i] == 0x7f)
-            return false;
-    }
-    return v.len <= max;
-}
-
-/* A member of the device object, as text. */
-static bool device_text(lk__call *c, lk_view device, lk_view name, size_t max, lk_view *out)
-{
-    lk_json_item item;
-    if (lk_json_get(device, name, &item) != LK_OK || item.type == LK_JSON_NULL)
-        return true;
-    lk_buf text = lk__arena_buf(c->arena, item.value.len);
-    if (item.type != LK_JSON_STRING || lk_json_string(item.value, &text) != LK_OK)
-        return false;
-    *out = lk_buf_view(&text);
-    return is_short_text(*out, max);
-}
-
-/* device {id, label, class}: the id is kept with the session, so that cut-offs can name the device. */
-static bool read_device(lk__call *c, lk_view *id)
-{
-    lk_view device = {0}, label = {0}, class = {0};
-    lk_status status = lk__body_object(c, LK_VIEW("device"), &device);
-    if (status == LK_MISS)
-        return true;
-    if (status == LK_OK && device_text(c, device, LK_VIEW("id"), DEVICE_ID_MAX, id) &&
-        device_text(c, device, LK_VIEW("label"), DEVICE_LABEL_MAX, &label) &&
-        device_text(c, device, LK_VIEW("class"), DEVICE_ID_MAX, &class))
-        return true;
-    broken(c, "device is an object of id (at most 64 bytes), label (at most 128) and class (at most 64)");
-    return false;
-}
-
 /* Who comes with an id in the path and no cookie goes on like that, and gets no cookie: another site could
  * have sent him here with an id of its own, and his browser would keep the login that was made under it. */
 static void stay_in_url(lk__issue *want)
@@ -92,6 +53,7 @@ static void stay_in_url(lk__issue *want)
     want->kind = LK_KIND_SESSION_ID;
     want->carrier = LK_CARRIER_URL;
     want->remember = false;
+    want->plan->wanted = false;
 }
 
 static bool read_wish(lk__call *c, lk__issue *want)
@@ -100,16 +62,22 @@ static bool read_wish(lk__call *c, lk__issue *want)
         broken(c, "remember is true or false");
         return false;
     }
-    if (!read_device(c, &want->device))
+    if (!lk__device_wish(c, want->plan))
         return false;
     if (c->page) {
         want->kind = lk_way_credential(lk_way_of_settings(c->s->settings));
         want->carrier = LK_CARRIER_COOKIE;
+        /* A device that stays signed in is given a new session when one ends: none has to be long. */
+        if (want->plan->wanted)
+            want->remember = false;
         if (c->id->has_session && c->id->carrier == LK_CARRIER_URL)
             stay_in_url(want);
         return true;
     }
-    return read_kind(c, &want->kind) && read_carrier(c, want->kind, &want->carrier);
+    if (!read_kind(c, &want->kind) || !read_carrier(c, want->kind, &want->carrier))
+        return false;
+    want->device_class = want->plan->device_class;
+    return true;
 }
 
 static void refuse_login(lk__call *c, lk_view name)
@@ -172,18 +140,25 @@ void lk__login(lk__call *c)
 {
     lk_view name, password;
     lk_user user;
-    lk__issue want = {.user = &user, .recheck = true};
+    lk__device_plan plan = {.wanted = false};
+    lk__issue want = {.user = &user, .plan = &plan, .recheck = true};
     if (!lk__issue_is_safe(c) || !lk__body_need(c, LK_VIEW("username"), &name) ||
         !lk__body_need(c, LK_VIEW("password"), &password) || !read_wish(c, &want))
         return;
     lk_view return_to = lk__page_return(c);
     if (return_to.len == 0)
         return_to = lk__path(c, "/account");
-    if (!check_password(c, name, password, &user) || !read_proof(c, &want) ||
-        !lk__issue_and_answer(c, &want, return_to))
+    plan.by_cookie = want.carrier == LK_CARRIER_COOKIE;
+    bool in = check_password(c, name, password, &user) && read_proof(c, &want) &&
+              lk__issue_and_answer(c, &want, return_to);
+    bool registered = plan.is_new && plan.in_use;
+    lk__device_plan_wipe(&plan);
+    if (!in)
         return;
     lk_guard_count(c->s->guard, LK_COUNT_LOGINS);
     lk__audit(c, "login", LK_REASON_NONE, c->res->status, lk_view_of(user.id), NULL);
+    if (registered)
+        lk__audit(c, "device_registered", LK_REASON_NONE, c->res->status, lk_view_of(user.id), NULL);
 }
 
 /* What every showing of the form has: where to go on, and whether one can register. */

@@ -4,6 +4,7 @@
  * cookie.
  */
 #include "service/call.h"
+#include "service/devices.h"
 
 #include "carrier/carrier.h"
 
@@ -20,7 +21,13 @@ static lk_status end(lk__call *c)
 {
     lk_identity *id = c->id;
     uint32_t ended = 0;
-    if (id->logged_in && is_everywhere(c))
+    bool everywhere = id->logged_in && is_everywhere(c);
+    lk_status status = lk__device_logout(c);
+    if (status == LK_OK && everywhere)
+        status = lk__devices_forget(c, (lk_view){0});
+    if (status != LK_OK)
+        return status;
+    if (everywhere)
         return lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user), NULL,
                                  LK_REASON_REVOKED, &ended);
     if (!id->has_session)
@@ -34,7 +41,11 @@ static lk_status drop_cookie(lk__call *c)
     lk_view value;
     lk_status status = lk_cookie_find(c->req->presented.cookies, c->req->presented.cookies_n,
                                       lk_view_of(c->s->settings->cookie_name), &value);
-    return status == LK_MISS ? LK_OK : lk__answer_session_cookie(c, NULL);
+    if (status != LK_MISS)
+        status = lk__answer_session_cookie(c, NULL);
+    else
+        status = LK_OK;
+    return status == LK_OK && !lk__device_drop_cookie(c) ? LK_FAULT : status;
 }
 
 void lk__logout(lk__call *c)

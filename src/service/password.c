@@ -3,6 +3,7 @@
  * password.c - POST /password: a new password ends every other session and gives this one a new id.
  */
 #include "service/call.h"
+#include "service/devices.h"
 
 /* The account of the one who asks, if it is still there. */
 static bool load_user(lk__call *c, lk_user *user)
@@ -69,20 +70,28 @@ static bool renew_sessions(lk__call *c, const lk_user *user)
     lk_session_key old = id->key;
     /* Sessions that are sealed in cookies are reached all at once or not at all. */
     bool spare = id->has_session && !lk_guard_seals(c->s->guard);
-    lk_status status = lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user),
-                                         spare ? &old : NULL, LK_REASON_REVOKED, NULL);
+    /* Other devices first: one of them must not be given a session while the others end. */
+    lk_status status = lk__devices_forget(c, lk_view_of(id->device));
+    if (status == LK_OK)
+        status = lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user),
+                                   spare ? &old : NULL, LK_REASON_REVOKED, NULL);
     if (status != LK_OK) {
         lk__answer_reason(c, 503, LK_REASON_STORE_UNAVAILABLE,
                           LK_VIEW("The password is changed, but other sessions could not be ended. Sign out "
                                   "everywhere as soon as possible."));
         return false;
     }
+    lk__device_plan plan = {.keep = lk__arena_copy(c->arena, lk_view_of(id->device)),
+                            .by_cookie = id->carrier == LK_CARRIER_COOKIE};
     lk__issue want = {.user = user,
+                      .plan = &plan,
                       .kind = id->kind,
                       .carrier = id->carrier,
                       .remember = (id->flags & LK_SESSION_REMEMBER) != 0,
                       .scope = lk_view_of(id->scope)};
-    if (!lk__issue_and_answer(c, &want, lk__path(c, "/account?notice=password_changed")))
+    bool good = lk__issue_and_answer(c, &want, lk__path(c, "/account?notice=password_changed"));
+    lk__device_plan_wipe(&plan);
+    if (!good)
         return false;
     /* A token's old session is not replaced by the new one, so it is ended here. */
     if (spare && id->kind != LK_KIND_SESSION_ID &&

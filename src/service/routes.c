@@ -2,17 +2,18 @@
  *
  * routes.c - the whole surface of the API, in one table.
  */
-#include "service/call.h"
+#include "service/devices.h"
 
 #define SLOW LK_ROUTE_SLOW
 #define CSRF LK_ROUTE_CSRF
-#define LOGIN LK_ROUTE_LOGIN
+#define LOGIN (LK_ROUTE_LOGIN | LK_ROUTE_RENEW)
 #define BODY LK_ROUTE_BODY
 #define BARE LK_ROUTE_BARE
 #define PAGE LK_ROUTE_PAGE
 #define DATA LK_ROUTE_DATA
 #define ABSOLUTE LK_ROUTE_ABSOLUTE
 #define FORM LK_ROUTE_FORM
+#define RENEW LK_ROUTE_RENEW
 
 static const lk__route routes[] = {
     {"GET", "", lk__home, NULL, PAGE | BARE},
@@ -29,9 +30,9 @@ static const lk__route routes[] = {
 
     {"POST", "/refresh", lk__refresh, NULL, BARE | DATA | BODY},
 
-    {"GET", "/session", lk__session_get, NULL, DATA},
-    {"GET", "/session/data", lk__data_get, NULL, DATA},
-    {"PATCH", "/session/data", lk__data_patch, NULL, DATA | CSRF},
+    {"GET", "/session", lk__session_get, NULL, DATA | RENEW},
+    {"GET", "/session/data", lk__data_get, NULL, DATA | RENEW},
+    {"PATCH", "/session/data", lk__data_patch, NULL, DATA | CSRF | RENEW},
 
     {"GET", "/account", lk__account_page, NULL, PAGE | LOGIN},
     {"GET", "/sessions", lk__sessions_get, NULL, LOGIN},
@@ -41,6 +42,15 @@ static const lk__route routes[] = {
     {"GET", "/sessions/{}", lk__session_page, NULL, LOGIN},
     {"DELETE", "/sessions/{}", lk__session_end, NULL, CSRF | LOGIN},
     {"POST", "/sessions/{}", lk__session_end, NULL, CSRF | LOGIN | BODY | FORM},
+
+    {"GET", "/devices", lk__devices_get, NULL, LOGIN},
+    {"POST", "/devices", lk__devices_post, NULL, CSRF | LOGIN | BODY},
+    {"POST", "/devices/challenge", lk__device_challenge, NULL, DATA | CSRF | BODY},
+    {"POST", "/devices/session", lk__device_session, NULL, DATA | CSRF | BODY},
+    {"GET", "/devices/{}", lk__device_page, NULL, LOGIN},
+    {"PATCH", "/devices/{}", lk__device_patch, NULL, DATA | CSRF | LOGIN},
+    {"DELETE", "/devices/{}", lk__device_delete, NULL, CSRF | LOGIN},
+    {"POST", "/devices/{}", lk__device_post, NULL, CSRF | LOGIN | BODY | FORM},
 
     {"GET", "/authz/auth-request", lk__auth_request, NULL, BARE | DATA},
     {"GET", "/authz/forward-auth", lk__forward_auth, NULL, BARE | DATA},

@@ -3,6 +3,7 @@
  * service.c - one request from front to back: route, visitor, body, origin, login, handler.
  */
 #include "service/call.h"
+#include "service/devices.h"
 
 #include <string.h>
 
@@ -73,7 +74,7 @@ static bool find_visitor(lk__call *c)
         return true;
     lk_guard_check(c->s->guard, &c->presented, &anybody, c->id);
     if (c->id->verdict == LK_VERDICT_ALLOW)
-        return true;
+        return (c->route->flags & LK_ROUTE_RENEW) == 0 || lk__device_renew(c, &anybody);
     lk__answer_unavailable(c);
     return false;
 }

@@ -5,6 +5,7 @@
 #include "service/sessions.h"
 
 #include "service/agent.h"
+#include "service/devices.h"
 #include "service/text.h"
 
 #include <stdlib.h>
@@ -183,8 +184,10 @@ void lk__sessions_get(lk__call *c)
 static lk_status end_others(lk__call *c, uint32_t *ended)
 {
     bool all = lk_guard_seals(c->s->guard);
-    lk_status status = lk_guard_end_user(c->s->guard, lk_view_of(c->id->realm), lk_view_of(c->id->user),
-                                         all ? NULL : &c->id->key, LK_REASON_REVOKED, ended);
+    lk_status status = lk__devices_forget(c, lk_view_of(c->id->device));
+    if (status == LK_OK)
+        status = lk_guard_end_user(c->s->guard, lk_view_of(c->id->realm), lk_view_of(c->id->user),
+                                   all ? NULL : &c->id->key, LK_REASON_REVOKED, ended);
     if (status == LK_OK && all)
         status = lk__issue_again(c);
     if (status == LK_OK)
@@ -257,15 +260,25 @@ void lk__session_end(lk__call *c)
         answer_unknown_session(c, status);
         return;
     }
-    status = row.is_current ? lk_guard_end_of(c->s->guard, c->id, LK_REASON_REVOKED)
-                            : lk_guard_end(c->s->guard, lk_view_of(c->id->realm), &key, LK_REASON_REVOKED);
+    /* Whoever signs a session out means the device that would begin the next one as well. */
+    if (row.is_current)
+        status = lk__device_logout(c);
+    else if (row.device[0] != '\0')
+        status = lk__device_forget(c, lk_view_of(c->id->user), lk_view_of(row.device), &key);
+    if (status == LK_OK)
+        status = row.is_current
+                     ? lk_guard_end_of(c->s->guard, c->id, LK_REASON_REVOKED)
+                     : lk_guard_end(c->s->guard, lk_view_of(c->id->realm), &key, LK_REASON_REVOKED);
     if (status != LK_OK) {
         lk__answer_unavailable(c);
         return;
     }
     lk__audit(c, "session_ended", LK_REASON_REVOKED, 204, (lk_view){0}, c->id);
-    if (row.is_current && c->id->carrier == LK_CARRIER_COOKIE)
+    if (row.is_current && c->id->carrier == LK_CARRIER_COOKIE) {
         c->id->drop_cookie = true;
+        if (!lk__device_drop_cookie(c))
+            return;
+    }
     if (c->page)
         lk__answer_redirect(c, 303, lk__path(c, row.is_current ? "/login?notice=signed_out" : "/account"));
     else
