@@ -345,9 +345,20 @@ ngx_http_latchkey_signature_gather(ngx_http_request_t *r, size_t len,
         b = cl->buf;
         size = (size_t) ngx_buf_size(b);
 
+        if (size == 0) {
+
+            /* the mark of the end, behind chunks */
+
+            continue;
+        }
+
         if (ngx_buf_in_memory(b)) {
             p = ngx_cpymem(p, b->pos, size);
             continue;
+        }
+
+        if (b->file == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         n = ngx_read_file(b->file, p, size, b->file_pos);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * evict.c - who goes when there is no room: what is over, then what can be had again (tokens, counters,
- * sessions of nobody), then sessions seen longest ago. Fences and cut-offs never go before their end, as that
- * would bring a logged-out session back.
+ * sessions of nobody), then sessions seen longest ago. Fences, cut-offs and marks of what was used never go
+ * before their end, as that would bring a logged-out session back.
  *
  * The victim is looked for in the pages of the size class that needs room: per page it is known whether
  * anything in it may be over, low, or old, so one page is read and not all. The work is bounded: WINDOW

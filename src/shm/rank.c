@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * rank.c - who is worth what: what is over, then what can be had again (tokens, counters, sessions of
- * nobody), then sessions seen longest ago. Fences and cut-offs never go before their end, as that would bring
- * a logged-out session back.
+ * nobody), then sessions seen longest ago. Fences, cut-offs and marks of what was used never go before their
+ * end, as that would bring a logged-out session back.
  */
 #include "table_inner.h"
 

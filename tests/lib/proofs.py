@@ -76,9 +76,9 @@ class Key:
 def signed(key, method, host, target, body=b"", at=None, nonce=None, **other):
     """The Authorization field of a request signed with the API key KEY; OTHER replaces what is signed, not what is sent."""
     said = {"method": method, "host": host, "target": target, "time": str(int(time.time()) if at is None else at),
-            "nonce": nonce or secrets.token_urlsafe(16), "body": b64(hashlib.sha256(body).digest())}
+            "nonce": nonce or secrets.token_urlsafe(16), "digest": b64(hashlib.sha256(body).digest())}
     text = {**said, **other}
-    lines = ["latchkey-signature-v1"] + [text[k] for k in ("method", "host", "target", "time", "nonce", "body")]
+    lines = ["latchkey-signature-v1"] + [text[k] for k in ("method", "host", "target", "time", "nonce", "digest")]
     sign = hmac.new(key[12:].encode(), "".join(line + "\n" for line in lines).encode(), hashlib.sha256).hexdigest()
-    return (f"Latchkey-Signature key={key[:11]}, time={said['time']}, nonce={said['nonce']}, body={said['body']}, "
+    return (f"Latchkey-Signature key={key[:11]}, time={said['time']}, nonce={said['nonce']}, body={said['digest']}, "
             f"sign={sign}")
