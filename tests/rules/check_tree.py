@@ -45,7 +45,7 @@ HEADER_LAYER = {
     'reason': 'base',
     'session': 'words', 'cutoff': 'words', 'device': 'words',
     'memory': 'shm',
-    'keyring': 'keyring',
+    'keyring': 'keyring', 'keys': 'keyring',
     'settings': 'settings',
     'credential': 'credential', 'proof': 'credential', 'store': 'store', 'account': 'account',
     'guard': 'guard', 'trust': 'guard',
