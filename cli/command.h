@@ -88,6 +88,7 @@ extern const cli_command cli_user_commands[];
 extern const cli_command cli_session_commands[];
 extern const cli_command cli_key_commands[];
 extern const cli_command cli_token_commands[];
+extern const cli_command cli_explain_commands[];
 extern const cli_command cli_jws_commands[];
 extern const cli_command cli_cutoff_commands[];
 extern const cli_command cli_store_commands[];

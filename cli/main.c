@@ -19,6 +19,7 @@ const cli_command *const cli_groups[] = {
     cli_node_commands,
     cli_move_commands,
     cli_settings_commands,
+    cli_explain_commands,
     cli_jws_commands,
     cli_json_commands,
     cli_cookie_commands,

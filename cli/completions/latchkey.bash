@@ -16,6 +16,7 @@ _latchkey()
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return ;;
         --alg) words=(HS256 ES256 RS256 EdDSA) ;;
+        --carrier) words=(cookie header url) ;;
         --level) words=(all realm role client user device family session) ;;
         --reason) words=(revoked kicked banned replaced) ;;
         --kind) words=(jwt simple) ;;

@@ -77,6 +77,7 @@ typedef struct lk_presented {
     lk_view sealed;  /* a sealed session handed out while this request is answered: it takes the place of
                         that in the cookies */
     bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
+    bool looks_only; /* somebody wants to know what would come of it: no use is noted, no copy ended */
 
     lk_about about;        /* the request, for what proves that it is this one */
     const lk_view *proofs; /* values of DPoP fields */

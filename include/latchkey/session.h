@@ -8,6 +8,7 @@
 #include <latchkey/env.h>
 #include <latchkey/reason.h>
 #include <latchkey/secret.h>
+#include <latchkey/victim.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,18 +82,6 @@ typedef struct lk_session {
     lk_view address;
     lk_view fields; /* encoded fields, see lk_fields_next */
 } lk_session;
-
-/* Whom a limit on the number of sessions ends, in which order. Under one second they go by the others of
- * these times, then by their keys. */
-typedef enum lk_victim {
-    LK_VICTIM_LONGEST_IDLE,   /* seen longest ago */
-    LK_VICTIM_OLDEST,         /* issued longest ago: the first login goes first */
-    LK_VICTIM_SOONEST_EXPIRY, /* whose absolute end comes first */
-    LK_VICTIM_REFUSE,         /* nobody: the new one is not made */
-    LK_VICTIM_COUNT
-} lk_victim;
-const char *lk_victim_name(lk_victim victim); /* "longest_idle", "oldest", "soonest_expiry", "refuse" */
-LK_CHECKED lk_status lk_victim_of(lk_view name, lk_victim *out); /* LK_OK, LK_MISS */
 
 /* The moment S is over if it is not used again: the nearer of its idle and absolute ends. */
 int64_t lk_session_ends_s(const lk_session *s);

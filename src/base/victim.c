@@ -2,7 +2,7 @@
  *
  * victim.c - the words for whom a limit ends: settings say them, stores go by them.
  */
-#include <latchkey/session.h>
+#include <latchkey/victim.h>
 
 static const char *const words[LK_VICTIM_COUNT] = {"longest_idle", "oldest", "soonest_expiry", "refuse"};
 

@@ -176,9 +176,12 @@ static lk_status judge_life(lk_guard *g, lk_session *s, int64_t seen_s, int64_t 
 }
 
 /* Judge a session whose record was found: proof, time, cut-offs. SEEN_S is the latest known use. */
-static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
-                               int64_t seen_s, int64_t now_s, lk_reason *why)
+static lk_status judge_session(attempt *a, lk_session *s, const uint8_t proof[LK_SESSION_PROOF_LEN],
+                               int64_t seen_s)
 {
+    lk_guard *g = a->g;
+    int64_t now_s = a->now_s;
+    lk_reason *why = &a->out->reason;
     *why = LK_REASON_EXPIRED;
     if ((s->flags & LK_SESSION_TOKEN) != 0 || !lk_secret_equal(lk_view_make(s->proof, LK_SESSION_PROOF_LEN),
                                                                lk_view_make(proof, LK_SESSION_PROOF_LEN)))
@@ -186,7 +189,8 @@ static lk_status judge_session(lk_guard *g, lk_session *s, const uint8_t proof[L
     lk_status status = judge_life(g, s, seen_s, now_s, why);
     if (status != LK_OK)
         return status;
-    lk__seen_note(g, s, seen_s, now_s);
+    if (!a->presented->looks_only)
+        lk__seen_note(g, s, seen_s, now_s);
     s->seen_s = now_s;
     return LK_OK;
 }
@@ -246,7 +250,7 @@ static lk_status judge_found(attempt *a, lk_load *load, const uint8_t proof[LK_S
     if (load->status != LK_OK)
         return LK_STALE;
     lk_session *s = &load->session;
-    lk_status status = judge_session(g, s, proof, lk__seen_s(g, s), a->now_s, &out->reason);
+    lk_status status = judge_session(a, s, proof, lk__seen_s(g, s));
     return status == LK_OK ? admit(s, out) : status;
 }
 
@@ -267,7 +271,7 @@ static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t
         return LK_MISS;
     lk_session *s = &near.session;
     int64_t seen_s = near.seen_s > s->seen_s ? near.seen_s : s->seen_s;
-    lk_status status = judge_session(g, s, proof, seen_s, a->now_s, &a->out->reason);
+    lk_status status = judge_session(a, s, proof, seen_s);
     if (status == LK_STALE && a->out->reason == LK_REASON_IDLE)
         return LK_MISS;
     lk_guard_count(g, a->by_stale ? LK_COUNT_STALE_SERVED : LK_COUNT_NEAR_HIT);
@@ -498,7 +502,8 @@ static lk_status check_sealed(attempt *a, lk_view text)
         status = trust_view(a);
     if (status == LK_OK)
         status = judge_life(a->g, &s, s.seen_s, a->now_s, &a->out->reason);
-    if (status == LK_OK && lk__sealed_is_behind(a->g, &s)) {
+    if (status == LK_OK && (a->presented->looks_only ? lk__sealed_looks_behind(a->g, &s)
+                                                     : lk__sealed_is_behind(a->g, &s))) {
         a->out->reason = LK_REASON_REVOKED;
         return LK_STALE;
     }
@@ -601,7 +606,7 @@ static bool has_every(lk_view held, lk_view wanted)
 }
 
 /* What the location asks for beyond "somebody is logged in". */
-static lk_reason judge_rule(const lk_rule *rule, const lk_identity *id, int64_t now_s)
+lk_reason lk__rule_judge(const lk_rule *rule, const lk_identity *id, int64_t now_s)
 {
     if (!id->logged_in)
         return LK_REASON_NO_CREDENTIAL;
@@ -740,7 +745,7 @@ static lk_verdict decide(const lk_rule *rule, lk_status status, int64_t now_s, l
     case LK_OK:
         out->reason = LK_REASON_NONE;
         if (rule->mode == LK_MODE_REQUIRED)
-            out->reason = judge_rule(rule, out, now_s);
+            out->reason = lk__rule_judge(rule, out, now_s);
         return out->reason == LK_REASON_NONE ? LK_VERDICT_ALLOW : LK_VERDICT_REFUSE;
     case LK_MISS:
         out->reason = LK_REASON_NO_CREDENTIAL;
@@ -811,7 +816,8 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
     if (a.asks)
         return false;
     out->verdict = decide(rule, status, a.now_s, out);
-    count_verdict(g, out);
+    if (!presented->looks_only)
+        count_verdict(g, out);
     return true;
 }
 

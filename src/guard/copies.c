@@ -53,6 +53,15 @@ static void end_both(lk_guard *g, const lk_session *s)
     lk_guard_count(g, LK_COUNT_COPIES);
 }
 
+bool lk__sealed_looks_behind(lk_guard *g, const lk_session *s)
+{
+    uint8_t key[LK_TABLE_KEY_LEN];
+    lk_entry entry;
+    key_of(&s->key, key);
+    return lk_table_get(g->parts.table, LK_ENTRY_NEAR, key, 0, NULL, 0, &entry) != LK_MISS &&
+           (uint64_t)entry.seen_s >= (uint64_t)s->generation + BEHIND;
+}
+
 bool lk__sealed_is_behind(lk_guard *g, const lk_session *s)
 {
     uint8_t key[LK_TABLE_KEY_LEN];

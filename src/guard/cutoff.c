@@ -198,6 +198,8 @@ typedef struct sweep_state {
     lk_reason why;
     bool cut;
     bool fault;
+    lk__cutoff_seen seen; /* NULL: nobody watches */
+    void *context;
 } sweep_state;
 
 static bool level_is_used(const lk_guard *g, lk_level level)
@@ -218,6 +220,8 @@ static void ask(sweep_state *s, lk_level level, lk_view realm, lk_view key)
     lk_status status = look_up(s->g, level, lk_view_of(name), &c, &entry);
     if (status == LK_FAULT)
         s->fault = true;
+    if (s->seen != NULL)
+        s->seen(s->context, level, name, status == LK_OK ? &c : NULL);
     if (status != LK_OK)
         return;
     if (c.before_ms > s->latest_ms)
@@ -258,7 +262,13 @@ static void ask_all(sweep_state *s, const lk_subject *subject)
 
 lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why)
 {
-    sweep_state s = {.g = g, .issued_ms = subject->issued_ms};
+    return lk__cutoffs_watch(g, subject, NULL, NULL, why);
+}
+
+lk_status lk__cutoffs_watch(lk_guard *g, const lk_subject *subject, lk__cutoff_seen seen, void *context,
+                            lk_reason *why)
+{
+    sweep_state s = {.g = g, .issued_ms = subject->issued_ms, .seen = seen, .context = context};
     if (atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_INCOMPLETE), memory_order_acquire) != 0)
         return LK_FAULT;
     ask_all(&s, subject);

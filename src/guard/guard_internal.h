@@ -83,6 +83,11 @@ LK_CHECKED lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, l
  * it was issued; LK_FAULT when the view has holes. */
 LK_CHECKED lk_status lk__cutoffs_check_key(lk_guard *g, lk_view kid, lk_reason *why);
 
+/* The same, and SEEN is told of each level that is asked: of its entry, or NULL when there is none. */
+typedef void (*lk__cutoff_seen)(void *context, lk_level level, const char *key, const lk_cutoff *entry);
+LK_CHECKED lk_status lk__cutoffs_watch(lk_guard *g, const lk_subject *subject, lk__cutoff_seen seen,
+                                       void *context, lk_reason *why);
+
 /* The issue time of a credential made now for SUBJECT: now, or just after the newest cut-off that would reach
  * it. One that is issued in the very millisecond of a cut-off, or by a clock that was set back since, but
  * after it, must not fall under it. */
@@ -224,6 +229,10 @@ LK_CHECKED lk_status lk__sealed_make(lk_guard *g, const char id[LK_SESSION_ID_LE
 bool lk__sealed_is_due(const lk_session *s, int64_t seen_s, int64_t now_s);
 /* copies.c: was S copied? Then it ends, here and now, and in the store by lk__copies_tell. */
 bool lk__sealed_is_behind(lk_guard *g, const lk_session *s);
+/* The same, and nothing comes of it. */
+bool lk__sealed_looks_behind(lk_guard *g, const lk_session *s);
+/* check.c: what RULE asks for beyond a credential, of ID that is let in by one; LK_REASON_NONE. */
+lk_reason lk__rule_judge(const lk_rule *rule, const lk_identity *id, int64_t now_s);
 LK_CHECKED lk_status lk__copies_tell(lk_guard *g); /* blocking */
 /* As lk_guard_session and lk_guard_change, for a visitor who presented a sealed session. ID may be NULL. */
 LK_CHECKED lk_status lk__sealed_session(lk_guard *g, const lk_presented *presented, uint8_t *buf, char *id,

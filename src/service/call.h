@@ -224,6 +224,7 @@ void lk__account_page(lk__call *c);
 void lk__home(lk__call *c);
 void lk__change_password(lk__call *c);
 void lk__jwks(lk__call *c);
+void lk__admin_explain(lk__call *c);
 void lk__auth_request(lk__call *c);
 void lk__forward_auth(lk__call *c);
 void lk__health_live(lk__call *c);

@@ -52,6 +52,8 @@ static const lk__route routes[] = {
     {"DELETE", "/devices/{}", lk__device_delete, NULL, CSRF | LOGIN},
     {"POST", "/devices/{}", lk__device_post, NULL, CSRF | LOGIN | BODY | FORM},
 
+    {"POST", "/admin/explain", lk__admin_explain, NULL, DATA | CSRF | LOGIN | BODY},
+
     {"GET", "/authz/auth-request", lk__auth_request, NULL, BARE | DATA},
     {"GET", "/authz/forward-auth", lk__forward_auth, NULL, BARE | DATA},
 

@@ -42,13 +42,13 @@ ALSO = {('shm', 'crypto')}
 # share without having each other: what a session and a cut-off are.
 HEADER_LAYER = {
     'status': 'base', 'bytes': 'base', 'base64url': 'base', 'secret': 'base', 'env': 'base', 'json': 'base',
-    'reason': 'base',
+    'reason': 'base', 'victim': 'base',
     'session': 'words', 'cutoff': 'words', 'device': 'words',
     'memory': 'shm',
     'keyring': 'keyring', 'keys': 'keyring',
     'settings': 'settings',
     'credential': 'credential', 'proof': 'credential', 'store': 'store', 'account': 'account',
-    'guard': 'guard', 'trust': 'guard',
+    'guard': 'guard', 'trust': 'guard', 'explain': 'guard',
     'service': 'service', 'data': 'service',
 }
 

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An explanation ends where the gate ends, for the same reason, changes nothing and shows no secret.
+ */
+#include "world.h"
+#include <latchkey/explain.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND };
+
+static const lk_kind kinds[] = {LK_KIND_SESSION_ID, LK_KIND_TOKEN, LK_KIND_JWT, LK_KIND_SEALED};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+static const lk_rule required = {.mode = LK_MODE_REQUIRED}, optional = {.mode = LK_MODE_OPTIONAL};
+static const char *store_url = "memory:";
+static world w;
+static lk_explanation e;
+
+static int open_world(void **state)
+{
+    (void)state;
+    world_open(&w, store_url);
+    return 0;
+}
+
+static int close_world(void **state)
+{
+    (void)state;
+    world_close(&w);
+    return 0;
+}
+
+static const lk_step *step(const char *name)
+{
+    for (size_t i = 0; i < e.n; i++)
+        if (strcmp(e.steps[i].name, name) == 0)
+            return &e.steps[i];
+    return NULL;
+}
+
+static lk_carrier carrier_of(lk_kind kind)
+{
+    return kind == LK_KIND_SEALED ? LK_CARRIER_COOKIE : LK_CARRIER_HEADER;
+}
+
+/* The reason of the first step that does not say yes. */
+static lk_reason concluded(void)
+{
+    for (size_t i = 0; i < e.n; i++)
+        if (e.steps[i].answer == LK_STEP_NO || e.steps[i].answer == LK_STEP_UNKNOWN)
+            return e.steps[i].why;
+    return LK_REASON_NONE;
+}
+
+/* No step shows a part of TEXT that opens anything: eight characters in a row of an id, a box or a signature.
+ */
+static void assert_hidden(lk_kind kind, const char *text)
+{
+    size_t len = strlen(text), from = 0;
+    if (kind == LK_KIND_TOKEN || kind == LK_KIND_JWT)
+        from = (size_t)(strrchr(text, '.') - text) + 1;
+    for (size_t at = from; at + 8 <= len; at++)
+        for (size_t i = 0; i < e.n; i++)
+            assert_null(memmem(e.steps[i].value, strlen(e.steps[i].value), text + at, 8));
+}
+
+/* Explain TEXT; the answer is that of the gate, and so are the steps. */
+static void explain(lk_kind kind, const char *text, const lk_rule *rule)
+{
+    lk_carrier carrier = carrier_of(kind);
+    lk_guard_explain(w.guard, lk_view_of(text), carrier, rule, &e);
+    lk_identity id = world_check(&w, carrier, text, rule);
+    if (e.reason != id.reason || concluded() != id.reason)
+        fail_msg("%s: the gate says \"%s\", the explanation \"%s\", its steps \"%s\"", lk_kind_name(kind),
+                 lk_reason_word(id.reason), lk_reason_word(e.reason), lk_reason_word(concluded()));
+    assert_int_equal(e.verdict, id.verdict);
+    assert_int_equal(e.status, lk_identity_http_status(&id));
+    assert_hidden(kind, text);
+}
+
+static void good_credential_passes_every_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        lk_issued issued;
+        world_login(&w, kinds[i], "alice", "admin", NULL, &issued);
+        explain(kinds[i], issued.text, &required);
+        assert_int_equal(e.verdict, LK_VERDICT_ALLOW);
+        assert_int_equal(step("login")->answer, LK_STEP_YES);
+        assert_int_equal(step("cutoffs")->answer, LK_STEP_YES);
+        assert_non_null(strstr(step("user")->value, "alice"));
+    }
+}
+
+static void rule_of_the_location_is_explained_word_by_word(void **state)
+{
+    static const char *const rules[] = {"required role=admin",
+                                        "required role=owner",
+                                        "required scope=orders",
+                                        "required realm=shop",
+                                        "required max_age=1m",
+                                        "required carrier=url",
+                                        "required credential=session_id",
+                                        "required credential=jwt,token",
+                                        "optional role=owner",
+                                        "required bound",
+                                        "required signature",
+                                        "required role=admin max_age=1h"};
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        lk_issued issued;
+        world_login(&w, kinds[i], "alice", "admin", NULL, &issued);
+        test_clock_advance_ms(2 * MINUTE);
+        for (size_t k = 0; k < sizeof(rules) / sizeof(rules[0]); k++) {
+            lk_rule rule;
+            assert_int_equal(lk_rule_read(lk_view_of(rules[k]), &rule, NULL), LK_OK);
+            explain(kinds[i], issued.text, &rule);
+        }
+    }
+}
+
+static void over_credential_is_explained_by_what_ended_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        lk_issued idle, cut, ended;
+        lk_cutoff c;
+        world_login(&w, kinds[i], "alice", "", NULL, &idle);
+        test_clock_advance_ms(35 * MINUTE);
+        explain(kinds[i], idle.text, &required);
+        assert_int_not_equal(e.reason, LK_REASON_NONE);
+        world_login(&w, kinds[i], "alice", "", NULL, &ended);
+        assert_int_equal(lk_guard_end(w.guard, (lk_view){0}, &ended.key, LK_REASON_KICKED), LK_OK);
+        explain(kinds[i], ended.text, &required);
+        assert_int_equal(e.reason, LK_REASON_KICKED);
+        world_login(&w, kinds[i], "bob", "", NULL, &cut);
+        test_clock_advance_ms(SECOND);
+        assert_int_equal(
+            lk_guard_cutoff(w.guard, LK_LEVEL_USER, (lk_view){0}, LK_VIEW("bob"), LK_REASON_BANNED, &c, NULL),
+            LK_OK);
+        explain(kinds[i], cut.text, &required);
+        assert_int_equal(e.reason, LK_REASON_BANNED);
+        assert_non_null(strstr(step("cutoffs")->value, "level user, /bob"));
+    }
+}
+
+static void forged_credential_is_explained_as_the_gate_refuses_it(void **state)
+{
+    static const char *const none[] = {
+        "", "x", "a.b.c", "....", "v1.k.AAAA", "A.1.2.k.0", "eyJhbGciOiJub25lIn0.e30.", "lk_AAAAAAAA_"};
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        lk_issued issued;
+        world_login(&w, kinds[i], "alice", "", NULL, &issued);
+        size_t len = issued.len;
+        for (size_t at = 0; at < len; at += 1 + len / 40) {
+            char text[LK_ISSUED_MAX];
+            memcpy(text, issued.text, len + 1);
+            text[at] = text[at] == 'A' ? 'B' : 'A';
+            explain(kinds[i], text, &required);
+            explain(kinds[i], text, &optional);
+        }
+    }
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        lk_guard_explain(w.guard, lk_view_of(none[i]), LK_CARRIER_HEADER, &required, &e);
+        assert_int_equal(e.verdict, LK_VERDICT_REFUSE);
+        assert_int_equal(concluded(), e.reason);
+    }
+}
+
+static void token_for_another_audience_is_refused_at_that_step(void **state)
+{
+    (void)state;
+    lk_issued issued;
+    world_login(&w, LK_KIND_JWT, "alice", "", NULL, &issued);
+    (void)snprintf(w.settings.jwt_audience, sizeof(w.settings.jwt_audience), "elsewhere");
+    explain(LK_KIND_JWT, issued.text, &required);
+    assert_int_equal(step("audience")->answer, LK_STEP_NO);
+    assert_int_equal(step("issuer")->answer, LK_STEP_YES);
+    (void)snprintf(w.settings.jwt_issuer, sizeof(w.settings.jwt_issuer), "somebody");
+    explain(LK_KIND_JWT, issued.text, &required);
+    assert_int_equal(step("issuer")->answer, LK_STEP_NO);
+}
+
+static void explanation_does_not_prolong_a_session(void **state)
+{
+    (void)state;
+    lk_issued issued;
+    world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &issued);
+    for (int i = 0; i < 4; i++) {
+        test_clock_advance_ms(10 * MINUTE);
+        lk_guard_explain(w.guard, lk_view_of(issued.text), LK_CARRIER_HEADER, &required, &e);
+    }
+    assert_int_equal(e.reason, LK_REASON_IDLE);
+    explain(LK_KIND_SESSION_ID, issued.text, &required);
+}
+
+static void session_is_explained_by_its_public_id(void **state)
+{
+    (void)state;
+    lk_issued issued;
+    world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &issued);
+    lk_guard_explain_session(w.guard, &issued.key, &e);
+    assert_int_equal(e.verdict, LK_VERDICT_ALLOW);
+    assert_non_null(strstr(step("user")->value, "alice"));
+    assert_hidden(LK_KIND_SESSION_ID, issued.text);
+    assert_int_equal(lk_guard_end(w.guard, (lk_view){0}, &issued.key, LK_REASON_REVOKED), LK_OK);
+    lk_guard_explain_session(w.guard, &issued.key, &e);
+    assert_int_equal(e.reason, LK_REASON_REVOKED);
+    assert_int_equal(e.status, 401);
+    memset(&issued.key, 7, sizeof(issued.key));
+    lk_guard_explain_session(w.guard, &issued.key, &e);
+    assert_int_equal(e.reason, LK_REASON_EXPIRED);
+}
+
+static void request_is_found_in_the_audit_log_from_its_end(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/latchkey-audit-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *f = fdopen(fd, "w");
+    lk_note note = {""};
+    assert_non_null(f);
+    for (int i = 0; i < 3000; i++)
+        fprintf(
+            f,
+            "{\"time\":\"2027-01-15T08:00:00.123Z\",\"event\":\"refused\",\"status\":401,\"reason\":\"%s\","
+            "\"verdict\":\"refuse\",\"path\":\"/%d\",\"request_id\":\"r%d\"}\n",
+            i % 2 ? "idle" : "revoked", i, i);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(lk_explain_request(test_env(), path, LK_VIEW("r7"), &e, &note), LK_OK);
+    assert_int_equal(e.reason, LK_REASON_IDLE);
+    assert_int_equal(e.verdict, LK_VERDICT_REFUSE);
+    assert_int_equal(e.status, 401);
+    assert_string_equal(step("path")->value, "/7");
+    assert_int_equal(lk_explain_request(test_env(), path, LK_VIEW("r2998"), &e, &note), LK_OK);
+    assert_int_equal(e.reason, LK_REASON_REVOKED);
+    assert_int_equal(lk_explain_request(test_env(), path, LK_VIEW("r"), &e, &note), LK_MISS);
+    assert_int_equal(lk_explain_request(test_env(), path, LK_VIEW("r3000"), &e, &note), LK_MISS);
+    (void)unlink(path);
+    assert_int_equal(lk_explain_request(test_env(), path, LK_VIEW("r7"), &e, &note), LK_FAULT);
+    assert_int_equal(lk_explain_request(test_env(), "/tmp", LK_VIEW("r7"), &e, &note), LK_FAULT);
+}
+
+static void rule_with_a_word_that_is_none_is_refused(void **state)
+{
+    static const char *const bad[] = {"admin",       "role=",     "max_age=x",  "max_age=0s",
+                                      "carrier=air", "carrier=,", "credential", "credential=cookie"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        lk_rule rule;
+        lk_note note = {""};
+        assert_int_equal(lk_rule_read(lk_view_of(bad[i]), &rule, &note), LK_REFUSED);
+        assert_non_null(strstr(note.text, "no word of a rule"));
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(good_credential_passes_every_step),
+        TEST(rule_of_the_location_is_explained_word_by_word),
+        TEST(over_credential_is_explained_by_what_ended_it),
+        TEST(forged_credential_is_explained_as_the_gate_refuses_it),
+        TEST(token_for_another_audience_is_refused_at_that_step),
+        TEST(explanation_does_not_prolong_a_session),
+        TEST(session_is_explained_by_its_public_id),
+        TEST(request_is_found_in_the_audit_log_from_its_end),
+        TEST(rule_with_a_word_that_is_none_is_refused),
+    };
+    if (argc > 1)
+        store_url = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
