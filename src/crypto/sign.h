@@ -94,7 +94,7 @@ typedef enum lk_rsa_kind {
     LK_RSA_PS512
 } lk_rsa_kind;
 #define LK_RSA_BITS_MIN 2048 /* RFC 7518 section 3.3 */
-#define LK_RSA_BITS_MAX 4096 /* a check's time grows with the square of it; 8192 took four times as long */
+#define LK_RSA_BITS_MAX 4096 /* a check's time grows with the square of it */
 #define LK_RSA_LEN_MAX (LK_RSA_BITS_MAX / 8)
 
 /* The numbers of a key in the order of RFC 7518 section 6.3; a public key has the first two. */

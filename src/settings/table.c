@@ -140,7 +140,7 @@ const lk_setting_row lk__setting_rows[] = {
      {TEXT(NULL, header_name)}},
     {{"latchkey_token", "[ttl=15m]", "ttl=15m", "Life of simple tokens (uid.time.sign).", 1, 1},
      {TIME("ttl", token_ttl_s, 10, YEAR)}},
-    {{"latchkey_jwt", "[alg=EdDSA|ES256|RS256|HS256] [ttl=15m] [iss=ISSUER] [aud=AUDIENCE] [leeway=0s]",
+    {{"latchkey_jwt", "[alg=ALG] [ttl=15m] [iss=ISSUER] [aud=AUDIENCE] [leeway=0s]",
       "alg=EdDSA ttl=15m iss=latchkey aud=latchkey leeway=0s", "The JWTs this gateway issues and accepts.", 1,
       5},
      {{"alg", LK_VALUE_ALG, AT(jwt_alg), 0, 0, 0},
