@@ -111,6 +111,7 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
         ask->question.wants_session = question->wants_session;
         ask->question.wants_view = question->wants_view;
         ask->question.wants_keys = 0;
+        ask->question.wants_own_keys = question->wants_own_keys;
         ask->question.key = question->key;
     }
 
