@@ -199,6 +199,7 @@ typedef struct lk__moment {
     uint64_t cutoffs;
     const lk_keyring *ring;
     uint64_t sessions; /* of a session alone */
+    uint64_t trusts;   /* the key sets of other issuers */
 } lk__moment;
 lk__moment lk__moment_now(lk_guard *g, int64_t now_s);
 /* The same for the session KEY. False: it cannot be told whether it changed. */

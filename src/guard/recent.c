@@ -11,7 +11,7 @@
  * What is kept belongs to one process. It is kept for credentials that were found good and need nothing else;
  * what a location asks for, and what a single request has to prove, is judged each time.
  */
-#include "guard/guard_internal.h"
+#include "guard/trust_internal.h"
 #include <string.h>
 
 enum { SLOT_BITS = 9, SLOTS = 1 << SLOT_BITS, TEXT_MAX = 1024, TAIL = 8 };
@@ -76,6 +76,7 @@ static void give(lk_guard *g)
 lk__moment lk__moment_now(lk_guard *g, int64_t now_s)
 {
     return (lk__moment){.now_s = now_s,
+                        .trusts = lk__trusts_mark(g),
                         .ring = g->parts.ring,
                         .cutoffs = atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_CUTOFFS),
                                                         memory_order_acquire)};
@@ -93,7 +94,8 @@ bool lk__moment_of_session(lk_guard *g, const lk_session_key *key, lk__moment *m
 static bool holds(lk_guard *g, const slot *s, const lk__moment *now)
 {
     lk__moment m = *now;
-    if (s->moment.now_s != m.now_s || s->moment.cutoffs != m.cutoffs || s->moment.ring != m.ring)
+    if (s->moment.now_s != m.now_s || s->moment.cutoffs != m.cutoffs || s->moment.ring != m.ring ||
+        s->moment.trusts != m.trusts)
         return false;
     return s->id.kind != LK_KIND_SESSION_ID ||
            (lk__moment_of_session(g, &s->id.key, &m) && m.sessions == s->moment.sessions);

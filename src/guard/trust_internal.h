@@ -61,6 +61,7 @@ typedef struct lk__trusted {
 struct lk__trusts {
     lk_trust_room *room;
     bool owns_room;
+    _Atomic uint64_t changes; /* of sets in this process */
     uint32_t n;
     lk__trusted all[LK_TRUSTS_MAX];
 };
@@ -71,6 +72,9 @@ lk__trust_set *lk__trust_hold(lk_guard *g, uint32_t i);
 void lk__trust_release(lk_guard *g, lk__trust_set *set);
 /* Would lk_guard_trust_look learn anything now, or is somebody about to? */
 bool lk__trust_may_look(lk_guard *g, uint32_t i);
+
+/* Another number once a set of this process has become another one. */
+uint64_t lk__trusts_mark(const lk_guard *g);
 
 /* Open and close those of G. */
 LK_CHECKED lk_status lk__trusts_open(lk_guard *g, lk_note *note);

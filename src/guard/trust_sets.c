@@ -90,6 +90,11 @@ void lk__trust_release(lk_guard *g, lk__trust_set *set)
     set_drop(g->parts.env, set);
 }
 
+uint64_t lk__trusts_mark(const lk_guard *g)
+{
+    return g->trusts != NULL ? atomic_load_explicit(&g->trusts->changes, memory_order_acquire) : 0;
+}
+
 /* ---- what may be done now ---- */
 
 static lk__room_facts look(lk_guard *g, uint32_t i)
@@ -172,6 +177,7 @@ static lk_status adopt(lk_guard *g, lk__trusted *t, lk_keyring *ring, lk_view te
     lk__trust_set *set = set_new(g, ring, text, seq);
     if (set != NULL) {
         set_put(g->parts.env, t, set);
+        (void)atomic_fetch_add(&g->trusts->changes, 1);
         return LK_OK;
     }
     lk_keyring_free(ring);
