@@ -90,6 +90,8 @@ extern const cli_command cli_key_commands[];
 extern const cli_command cli_token_commands[];
 extern const cli_command cli_explain_commands[];
 extern const cli_command cli_jws_commands[];
+extern const cli_command cli_client_commands[];
+extern const cli_command cli_api_key_commands[];
 extern const cli_command cli_cutoff_commands[];
 extern const cli_command cli_store_commands[];
 extern const cli_command cli_node_commands[];

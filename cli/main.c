@@ -14,6 +14,8 @@ const cli_command *const cli_groups[] = {
     cli_session_commands,
     cli_key_commands,
     cli_token_commands,
+    cli_client_commands,
+    cli_api_key_commands,
     cli_cutoff_commands,
     cli_store_commands,
     cli_node_commands,

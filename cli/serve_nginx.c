@@ -89,6 +89,8 @@ static void write_api_location(const serve *s, FILE *f, const char *location)
 static void write_api_locations(const serve *s, FILE *f)
 {
     write_api_location(s, f, "/auth/");
+    write_api_location(s, f, "/oauth2/");
+    write_api_location(s, f, "= /.well-known/oauth-authorization-server");
     write_api_location(s, f, "= /.well-known/jwks.json");
     write_api_location(s, f, "= /.well-known/change-password");
 }

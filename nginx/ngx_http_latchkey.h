@@ -47,6 +47,7 @@ typedef struct ngx_http_latchkey_job_s  ngx_http_latchkey_job_t;
 typedef struct ngx_http_latchkey_wait_s  ngx_http_latchkey_wait_t;
 typedef struct ngx_http_latchkey_ask_s  ngx_http_latchkey_ask_t;
 typedef struct ngx_http_latchkey_data_s  ngx_http_latchkey_data_t;
+typedef struct ngx_http_latchkey_lane_s  ngx_http_latchkey_lane_t;
 
 typedef void (*ngx_http_latchkey_wait_pt)(ngx_http_latchkey_wait_t *wait);
 
@@ -151,6 +152,7 @@ struct ngx_http_latchkey_wait_s {
 /* What the check of one request has to ask; see ngx_http_latchkey_lane.c. */
 struct ngx_http_latchkey_ask_s {
     ngx_queue_t                  queue;
+    ngx_http_latchkey_lane_t    *lane;
     ngx_http_latchkey_wait_t     wait;
 
     unsigned                     asked:1;    /* in the batch */

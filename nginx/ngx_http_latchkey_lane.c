@@ -23,43 +23,59 @@
 #include "ngx_http_latchkey.h"
 
 
-typedef struct {
+struct ngx_http_latchkey_lane_s {
     ngx_thread_task_t            task;
     ngx_event_t                  turn;       /* the end of this turn */
 
     ngx_queue_t                  waiting;
     ngx_uint_t                   waiting_n;
-    ngx_queue_t                  spare;
 
     ngx_http_latchkey_ask_t     *asked[LK_ASK_MAX];
     lk_question                 *questions[LK_ASK_MAX];
     ngx_uint_t                   asked_n;    /* 0: no batch is under way */
 
     unsigned                     faults:1;   /* of the last batch */
-} ngx_http_latchkey_lane_t;
+};
 
 
+static void ngx_http_latchkey_lane_make(ngx_http_latchkey_lane_t *lane);
 static void ngx_http_latchkey_lane_late(ngx_http_latchkey_wait_t *wait);
 static void ngx_http_latchkey_lane_left(ngx_http_latchkey_wait_t *wait);
-static void ngx_http_latchkey_lane_next(void);
+static void ngx_http_latchkey_lane_next(ngx_http_latchkey_lane_t *lane);
 static void ngx_http_latchkey_lane_turn(ngx_event_t *ev);
 static void ngx_http_latchkey_lane_thread(void *data, ngx_log_t *log);
 static void ngx_http_latchkey_lane_event(ngx_event_t *ev);
-static void ngx_http_latchkey_lane_note_faults(ngx_log_t *log);
+static void ngx_http_latchkey_lane_note_faults(ngx_http_latchkey_lane_t *lane,
+    ngx_log_t *log);
 
 
-static ngx_http_latchkey_lane_t  ngx_http_latchkey_lane;
+/* One to the store, and one to the accounts, for API keys at their first use:
+ * those may be slow, or far, or away, and whoever asks the store does not wait
+ * for them. */
+static ngx_http_latchkey_lane_t  ngx_http_latchkey_lanes[2];
+
+#define NGX_HTTP_LATCHKEY_LANE_STORE     (&ngx_http_latchkey_lanes[0])
+#define NGX_HTTP_LATCHKEY_LANE_ACCOUNTS  (&ngx_http_latchkey_lanes[1])
+
+
+/* Free asks, of both. */
+static ngx_queue_t               ngx_http_latchkey_spare;
 
 
 void
 ngx_http_latchkey_lane_init(void)
 {
-    ngx_http_latchkey_lane_t  *lane;
+    ngx_queue_init(&ngx_http_latchkey_spare);
 
-    lane = &ngx_http_latchkey_lane;
+    ngx_http_latchkey_lane_make(NGX_HTTP_LATCHKEY_LANE_STORE);
+    ngx_http_latchkey_lane_make(NGX_HTTP_LATCHKEY_LANE_ACCOUNTS);
+}
 
+
+static void
+ngx_http_latchkey_lane_make(ngx_http_latchkey_lane_t *lane)
+{
     ngx_queue_init(&lane->waiting);
-    ngx_queue_init(&lane->spare);
 
     lane->task.ctx = lane;
     lane->task.handler = ngx_http_latchkey_lane_thread;
@@ -83,7 +99,8 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
     ngx_http_latchkey_lane_t       *lane;
     ngx_http_latchkey_main_conf_t  *conf;
 
-    lane = &ngx_http_latchkey_lane;
+    lane = (question != NULL && question->wants_api_key)
+           ? NGX_HTTP_LATCHKEY_LANE_ACCOUNTS : NGX_HTTP_LATCHKEY_LANE_STORE;
     conf = ngx_http_latchkey_runtime()->conf;
 
     if (lane->waiting_n >= conf->lane_queue) {
@@ -95,7 +112,11 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
         return NGX_ERROR;
     }
 
-    if (ngx_http_latchkey_wait_begin(&ask->wait, r, conf->lane_wait)
+    ask->lane = lane;
+
+    if (ngx_http_latchkey_wait_begin(&ask->wait, r,
+                          lane == NGX_HTTP_LATCHKEY_LANE_STORE
+                          ? conf->lane_wait : conf->wait)
         != NGX_OK)
     {
         ngx_http_latchkey_lane_free(ask);
@@ -112,13 +133,16 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
         ask->question.wants_view = question->wants_view;
         ask->question.wants_keys = 0;
         ask->question.wants_own_keys = question->wants_own_keys;
+        ask->question.wants_api_key = question->wants_api_key;
         ask->question.key = question->key;
+        ngx_memcpy(ask->question.public, question->public,
+                   sizeof(question->public));
     }
 
     ngx_queue_insert_tail(&lane->waiting, &ask->queue);
     lane->waiting_n++;
 
-    ngx_http_latchkey_lane_next();
+    ngx_http_latchkey_lane_next(lane);
 
     return NGX_OK;
 }
@@ -130,12 +154,9 @@ ngx_http_latchkey_lane_get(void)
 {
     ngx_queue_t               *q;
     ngx_http_latchkey_ask_t   *ask;
-    ngx_http_latchkey_lane_t  *lane;
 
-    lane = &ngx_http_latchkey_lane;
-
-    if (!ngx_queue_empty(&lane->spare)) {
-        q = ngx_queue_head(&lane->spare);
+    if (!ngx_queue_empty(&ngx_http_latchkey_spare)) {
+        q = ngx_queue_head(&ngx_http_latchkey_spare);
         ngx_queue_remove(q);
 
         ask = ngx_queue_data(q, ngx_http_latchkey_ask_t, queue);
@@ -158,7 +179,7 @@ ngx_http_latchkey_lane_get(void)
 void
 ngx_http_latchkey_lane_free(ngx_http_latchkey_ask_t *ask)
 {
-    ngx_queue_insert_head(&ngx_http_latchkey_lane.spare, &ask->queue);
+    ngx_queue_insert_head(&ngx_http_latchkey_spare, &ask->queue);
 }
 
 
@@ -183,9 +204,16 @@ ngx_http_latchkey_lane_late(ngx_http_latchkey_wait_t *wait)
     r = ngx_http_latchkey_wait_end(wait);
     c = r->connection;
 
-    ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                  "latchkey: the store was not asked within %M ms",
-                  ngx_http_latchkey_runtime()->conf->lane_wait);
+    if (ask->lane == NGX_HTTP_LATCHKEY_LANE_STORE) {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "latchkey: the store was not asked within %M ms",
+                      ngx_http_latchkey_runtime()->conf->lane_wait);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "latchkey: the accounts were not asked within %M ms",
+                      ngx_http_latchkey_runtime()->conf->wait);
+    }
 
     ngx_http_latchkey_lane_left(&ask->wait);
 
@@ -205,7 +233,7 @@ ngx_http_latchkey_lane_left(ngx_http_latchkey_wait_t *wait)
 
     if (!ask->asked) {
         ngx_queue_remove(&ask->queue);
-        ngx_http_latchkey_lane.waiting_n--;
+        ask->lane->waiting_n--;
         ngx_http_latchkey_lane_free(ask);
     }
 }
@@ -213,12 +241,8 @@ ngx_http_latchkey_lane_left(ngx_http_latchkey_wait_t *wait)
 
 /* Whoever else asks in this turn of the event loop is in the same batch. */
 static void
-ngx_http_latchkey_lane_next(void)
+ngx_http_latchkey_lane_next(ngx_http_latchkey_lane_t *lane)
 {
-    ngx_http_latchkey_lane_t  *lane;
-
-    lane = &ngx_http_latchkey_lane;
-
     if (lane->asked_n == 0 && lane->waiting_n != 0
         && !ngx_http_latchkey_runtime()->opening)
     {
@@ -257,7 +281,10 @@ ngx_http_latchkey_lane_turn(ngx_event_t *ev)
     }
 
     if (lane->asked_n == 0
-        || ngx_thread_task_post(rt->conf->lane_pool, &lane->task) == NGX_OK)
+        || ngx_thread_task_post(lane == NGX_HTTP_LATCHKEY_LANE_STORE
+                                ? rt->conf->lane_pool : rt->conf->pool,
+                                &lane->task)
+           == NGX_OK)
     {
         return;
     }
@@ -273,7 +300,7 @@ ngx_http_latchkey_lane_turn(ngx_event_t *ev)
         ngx_http_latchkey_lane_answer(ask);
     }
 
-    ngx_http_latchkey_lane_next();
+    ngx_http_latchkey_lane_next(lane);
 }
 
 
@@ -296,7 +323,7 @@ ngx_http_latchkey_lane_event(ngx_event_t *ev)
     ngx_uint_t                 i, n;
     ngx_http_latchkey_lane_t  *lane = ev->data;
 
-    ngx_http_latchkey_lane_note_faults(ev->log);
+    ngx_http_latchkey_lane_note_faults(lane, ev->log);
 
     n = lane->asked_n;
 
@@ -306,19 +333,18 @@ ngx_http_latchkey_lane_event(ngx_event_t *ev)
 
     lane->asked_n = 0;
 
-    ngx_http_latchkey_lane_next();
+    ngx_http_latchkey_lane_next(lane);
 }
 
 
 /* Say once that the store is away, and once that it is back. */
 static void
-ngx_http_latchkey_lane_note_faults(ngx_log_t *log)
+ngx_http_latchkey_lane_note_faults(ngx_http_latchkey_lane_t *lane,
+    ngx_log_t *log)
 {
-    ngx_uint_t                 i, faults;
-    lk_question               *question;
-    ngx_http_latchkey_lane_t  *lane;
+    ngx_uint_t    i, faults;
+    lk_question  *question;
 
-    lane = &ngx_http_latchkey_lane;
     faults = 0;
 
     for (i = 0; i < lane->asked_n; i++) {
@@ -337,6 +363,21 @@ ngx_http_latchkey_lane_note_faults(ngx_log_t *log)
     }
 
     lane->faults = faults ? 1 : 0;
+
+    if (lane == NGX_HTTP_LATCHKEY_LANE_ACCOUNTS) {
+
+        if (faults) {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "latchkey: the accounts could not be asked: API "
+                          "keys that are not known yet get 503");
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "latchkey: the accounts answer again");
+        }
+
+        return;
+    }
 
     if (faults) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
@@ -386,7 +427,9 @@ ngx_http_latchkey_lane_opened(void)
     ngx_http_latchkey_ask_t   *ask;
     ngx_http_latchkey_lane_t  *lane;
 
-    lane = &ngx_http_latchkey_lane;
+    /* nobody asks for a key before the store was asked */
+
+    lane = NGX_HTTP_LATCHKEY_LANE_STORE;
 
     ngx_queue_init(&waiting);
 

@@ -227,6 +227,10 @@ ngx_http_latchkey_challenge(ngx_http_request_t *r, const lk_identity *id,
         lk_buf_add_i64(&b, rule->max_age_s);
         lk_buf_add_text(&b, "\"");
 
+    } else if (id->twice) {
+        lk_buf_add_text(&b, ", error=\"invalid_request\", error_description="
+                            "\"two credentials that differ\"");
+
     } else if (id->reason != LK_REASON_NO_CREDENTIAL) {
         lk_buf_add_printf(&b, ", error=\"%s\", error_description=\"%s\"",
                           error ? error : "invalid_token",

@@ -269,6 +269,7 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
 
     ngx_memzero(presented, sizeof(lk_presented));
 
+    presented->address = ngx_http_latchkey_view(&r->connection->addr_text);
     presented->url = ngx_http_latchkey_url_presented(r);
     ctx = ngx_http_latchkey_ctx(r->main);
 

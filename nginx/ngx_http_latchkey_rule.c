@@ -23,6 +23,8 @@ static char *ngx_http_latchkey_scope(ngx_conf_t *cf,
     ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
 static char *ngx_http_latchkey_realm(ngx_conf_t *cf,
     ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
+static char *ngx_http_latchkey_audience(ngx_conf_t *cf,
+    ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
 static char *ngx_http_latchkey_max_age(ngx_conf_t *cf,
     ngx_http_latchkey_rule_t *rule, ngx_str_t *value);
 static char *ngx_http_latchkey_carrier(ngx_conf_t *cf,
@@ -35,6 +37,7 @@ static const ngx_http_latchkey_param_t  ngx_http_latchkey_params[] = {
     { ngx_string("role="), ngx_http_latchkey_role },
     { ngx_string("scope="), ngx_http_latchkey_scope },
     { ngx_string("realm="), ngx_http_latchkey_realm },
+    { ngx_string("audience="), ngx_http_latchkey_audience },
     { ngx_string("max_age="), ngx_http_latchkey_max_age },
     { ngx_string("carrier="), ngx_http_latchkey_carrier },
     { ngx_string("credential="), ngx_http_latchkey_credential },
@@ -217,6 +220,15 @@ ngx_http_latchkey_realm(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
 
 
 static char *
+ngx_http_latchkey_audience(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
+    ngx_str_t *value)
+{
+    rule->rule.audience = ngx_http_latchkey_words(value);
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_latchkey_max_age(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
     ngx_str_t *value)
 {
@@ -273,8 +285,8 @@ ngx_http_latchkey_credential(ngx_conf_t *cf, ngx_http_latchkey_rule_t *rule,
         if (lk_kind_of(word, &kind) != LK_OK) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown credential \"%*s\": it is "
-                               "session_id, sealed, token or jwt", word.len,
-                               word.p);
+                               "session_id, sealed, token, jwt or api_key",
+                               word.len, word.p);
             return NGX_CONF_ERROR;
         }
 

@@ -286,6 +286,8 @@ ngx_http_latchkey_open_service(ngx_http_latchkey_runtime_t *rt,
             opened->accounts = NULL;
             return status;
         }
+
+        lk_guard_use_accounts(opened->guard, opened->accounts);
     }
 
     status = lk_service_open(env, &rt->conf->settings, opened->guard,

@@ -76,6 +76,7 @@ typedef struct lk_presented {
     lk_view url;     /* a session id that was taken out of the path; empty: none */
     lk_view sealed;  /* a sealed session handed out while this request is answered: it takes the place of
                         that in the cookies */
+    lk_view address; /* of the client, as text: for API keys that are good from some addresses only */
     bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
     bool looks_only; /* somebody wants to know what would come of it: no use is noted, no copy ended */
 
@@ -106,6 +107,8 @@ typedef struct lk_rule {
     lk_view role;  /* every word must be held */
     lk_view scope; /* every word must be held; sessions that carry no scope hold every scope of their user */
     lk_view realm;
+    lk_view audience;  /* who asks for tokens here: one of these words has to be in them; empty: latchkey_jwt
+                          aud= */
     int64_t max_age_s; /* 0: none. Last full login no longer ago than this */
     unsigned carriers; /* bits 1 << lk_carrier */
     unsigned kinds;    /* bits 1 << lk_kind */
@@ -161,6 +164,8 @@ typedef struct lk_identity {
     bool limited;     /* holds the scopes it names and no other; a login of the site itself holds all */
     bool is_signed;   /* the request is signed with an API key */
     lk_proof proof; /* beside a bound token; LK_PROOF_GOOD: the credential is bound to a key of the sender */
+    bool by_client; /* a token that an OAuth client was given, for a user or for itself */
+    bool twice; /* malformed: two credentials that differ, in different places: 400 (RFC 6750 section 3.1) */
     bool drop_cookie; /* the presented session cookie is over for good: remove it from the browser */
     lk_reissue reissue;
     unsigned pieces; /* bit i: a cookie NAME.i came along; what the next answer does not write it removes */
@@ -187,7 +192,10 @@ typedef struct lk_question {
     uint32_t
         wants_keys; /* 1 + index of an issuer (latchkey_trust) of which a newer key set is needed; 0: none */
     bool wants_own_keys; /* our key files: a credential names a key that is not known */
+    bool wants_api_key;  /* the session is to be made from the row of an API key: that is asked of the
+                        accounts, which may be slow, so it is for a batch of its own */
     lk_session_key key;
+    char public[9]; /* of the API key */
 
     /* filled by lk_guard_ask */
     lk_status view;              /* LK_OK or LK_FAULT */
@@ -200,8 +208,9 @@ typedef struct lk_question {
 
 /* The check of one request, without waiting: no allocation, no I/O, no lock held. True: *OUT is the verdict.
  * False: something has to be asked; hand the QUESTION to lk_guard_ask on a thread that may block, and come
- * back with it as ANSWER: then the answer is always true. ANSWER is NULL the first time. With an inline store
- * that is only so for a key that is not known, which may be a new one. */
+ * back with it as ANSWER: then the answer is always true, but that the first use of an API key is asked for
+ * once more (wants_api_key). ANSWER is NULL the first time. With an inline store nothing else is asked, but
+ * for a key that is not known, which may be a new one. */
 LK_CHECKED bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rule,
                              const lk_question *answer, lk_identity *out, lk_question *question);
 
@@ -210,6 +219,9 @@ LK_CHECKED bool lk_guard_try(lk_guard *g, const lk_presented *presented, const l
  * LK_ASK_MAX. */
 #define LK_ASK_MAX 256
 void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n);
+
+/* Where API keys are looked up; NULL until they are open, and then they must outlive the last check. */
+void lk_guard_use_accounts(lk_guard *g, lk_accounts *accounts);
 
 /* Check one request, waiting where it must. A valid credential also notes its use (last-seen in shared
  * memory). Never fails: what could not be looked at is a verdict. The status for a refused one:
@@ -317,6 +329,21 @@ bool lk_guard_signature_asks(const lk_guard *g);
  * be told apart, and is not let in. */
 LK_CHECKED lk_status lk_guard_signature_use(lk_guard *g, const lk_signed *s, lk_reason *why);
 
+/* An access token for an OAuth client. */
+typedef struct lk_grant {
+    lk_view user, name, realm, roles, scope, client, audience; /* lists of words, but user, name and client */
+    const lk_identity *parent; /* whose rights are passed on, and whose session ends it; NULL: nobody's */
+} lk_grant;
+#define LK_CLIENT_USER                                                                                       \
+    "client:" /* what stands before the name of a client in `sub`, when it acts for itself */
+/* Mint it: a JWT of latchkey_jwt alg= and ttl=, but no longer than the session of PARENT lives by itself. Its
+ * time of issue is that of its parent, so that whatever reaches that reaches it. No I/O. LK_OK; LK_STALE when
+ * the parent is over; LK_REFUSED when a text is not fit to be shown; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_grant(lk_guard *g, const lk_grant *grant, lk_issued *out);
+/* What a token of ours that the check has let in says (jti, aud, ...), texts in SCRATCH (LK_SCRATCH_MAX).
+ * Times and audience are not looked at. LK_OK; LK_REFUSED when it is no JWT of ours; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_claims(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
+
 /* ---- refresh: src/guard/refresh.c, docs/formats/refresh.md
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -393,6 +420,9 @@ LK_CHECKED lk_status lk_guard_end_of(lk_guard *g, const lk_identity *id, lk_reas
  * every token). *ended counts. */
 LK_CHECKED lk_status lk_guard_end_user(lk_guard *g, lk_view realm, lk_view user, const lk_session_key *except,
                                        lk_reason reason, uint32_t *ended);
+/* The API key PUBLIC was taken back: its sessions end, and none is made from what a node read before. Fences
+ * alone: a row that stays there is read again. LK_OK; LK_REFUSED when it can be no key; LK_FULL; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_api_key_end(lk_guard *g, lk_view public, lk_reason reason);
 /* May sessions of this gateway be sealed in cookies, of which no store has a list? Then all of a user's end
  * by one cut-off, and the one that is to stay has to be issued anew after it. */
 bool lk_guard_seals(const lk_guard *g);
@@ -474,6 +504,7 @@ typedef enum lk_counter {
     LK_COUNT_KEYS_READ,       /* times changed key files were taken over, by each process */
     LK_COUNT_KEYS_FAILED,     /* ... could not be */
     LK_COUNT_KEYS_MADE,       /* keys made since the one before had its age */
+    LK_COUNT_API_KEY_READ,    /* rows of API keys asked for */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);

@@ -112,6 +112,10 @@ typedef struct lk_settings {
     uint32_t throttle_account, throttle_address;
     int64_t throttle_account_s, throttle_address_s;
 
+    /* latchkey_api_key [reread=10m] [per_user=50] */
+    int64_t api_key_reread_s;
+    uint32_t api_key_per_user;
+
     char audit[LK_PATH_MAX]; /* latchkey_audit FILE|stderr|off */
     bool tls_proxy; /* latchkey_tls_proxy on|off: a proxy in front ends TLS, so requests count as https */
     char origins[8][256]; /* latchkey_origin ORIGIN...: further origins our pages are served under (exact) */

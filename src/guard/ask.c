@@ -49,7 +49,7 @@ static void gather(lk_guard *g, batch *b, lk_question *const *questions, size_t 
 {
     for (size_t i = 0; i < n; i++) {
         lk_question *q = questions[i];
-        if (!q->wants_session)
+        if (!q->wants_session || q->wants_api_key)
             continue;
         uint16_t *place = place_of(b, &q->key);
         if (*place == 0) {
@@ -99,7 +99,7 @@ static void load(lk_guard *g, lk_store *store, lk_question *const *questions, si
         settle(g, b, i, keep);
     for (size_t i = 0; i < n; i++) {
         lk_question *q = questions[i];
-        const lk_question *from = q->wants_session ? b->first[b->load_of[i]] : q;
+        const lk_question *from = q->wants_session && !q->wants_api_key ? b->first[b->load_of[i]] : q;
         if (from == q)
             continue;
         q->status = from->status;
@@ -108,6 +108,30 @@ static void load(lk_guard *g, lk_store *store, lk_question *const *questions, si
         memcpy(q->record, from->record, from->record_len);
     }
     lk_free(g->parts.env, b->loads);
+}
+
+/* Of questions for one key the first is asked, and answers the rest. */
+static void ask_for_keys(lk_guard *g, lk_question *const *questions, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        lk_question *q = questions[i];
+        const lk_question *same = NULL;
+        if (!q->wants_api_key)
+            continue;
+        for (size_t k = 0; k < i && same == NULL; k++)
+            if (questions[k]->wants_api_key &&
+                memcmp(questions[k]->public, q->public, sizeof(q->public)) == 0)
+                same = questions[k];
+        if (same == NULL) {
+            lk__api_key_ask(g, q);
+            continue;
+        }
+        q->key = same->key;
+        q->status = same->status;
+        q->why = same->why;
+        q->record_len = same->record_len;
+        memcpy(q->record, same->record, same->record_len);
+    }
 }
 
 void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
@@ -141,4 +165,5 @@ void lk_guard_ask(lk_guard *g, lk_question *const *questions, size_t n)
             questions[i]->keys = lk_guard_trust_look(g, questions[i]->wants_keys - 1, NULL);
     }
     load(g, store, questions, n);
+    ask_for_keys(g, questions, n);
 }

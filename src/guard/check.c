@@ -21,7 +21,7 @@ static bool is_allowed(unsigned mask, unsigned bit)
 
 /* Authorization and the header of the operator's choice count as one carrier; if both are there they must
  * agree. */
-static lk_status find_in_headers(const lk_presented *p, lk_view *value, bool *by_dpop)
+static lk_status find_in_headers(const lk_presented *p, lk_view *value, bool *by_dpop, bool *twice)
 {
     lk_view bearer = {0}, own = {0};
     lk_scheme scheme = LK_SCHEME_BEARER;
@@ -30,8 +30,10 @@ static lk_status find_in_headers(const lk_presented *p, lk_view *value, bool *by
     lk_status o = lk_header_find(p->header, p->header_n, &own);
     if (b == LK_REFUSED || o == LK_REFUSED)
         return LK_REFUSED;
-    if (b == LK_OK && o == LK_OK && !lk_view_equal(bearer, own))
+    if (b == LK_OK && o == LK_OK && !lk_view_equal(bearer, own)) {
+        *twice = true;
         return LK_REFUSED;
+    }
     *value = b == LK_OK ? bearer : own;
     return b == LK_OK ? b : o;
 }
@@ -54,12 +56,12 @@ static lk_status find_in_cookies(const lk_guard *g, const lk_presented *p, lk_bu
 /* The one candidate of the request. LK_MISS: none; LK_REFUSED with *why: something that cannot be told apart
  * or rides where this location does not take it. */
 static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsigned carriers, lk_buf *room,
-                                candidate *out, unsigned *pieces, lk_reason *why)
+                                candidate *out, unsigned *pieces, bool *twice, lk_reason *why)
 {
     lk_view cookie = {0}, header = {0};
     bool by_dpop;
     lk_status c = find_in_cookies(g, p, room, &cookie, pieces);
-    lk_status h = find_in_headers(p, &header, &by_dpop);
+    lk_status h = find_in_headers(p, &header, &by_dpop, twice);
     /* The path is where ids are seen by others, so it is looked at last: never beside another credential. */
     if (p->url.len > 0 && h == LK_MISS && (c == LK_MISS || (c == LK_OK && cookie.len == 0))) {
         *out = (candidate){p->url, LK_CARRIER_URL, false};
@@ -77,8 +79,10 @@ static lk_status find_candidate(const lk_guard *g, const lk_presented *p, unsign
                        h == LK_OK && by_dpop};
     if (c == LK_REFUSED || h == LK_REFUSED)
         return LK_REFUSED;
-    if (c == LK_OK && h == LK_OK && !lk_view_equal(cookie, header))
+    if (c == LK_OK && h == LK_OK && !lk_view_equal(cookie, header)) {
+        *twice = true;
         return LK_REFUSED;
+    }
     if (c == LK_OK || h == LK_OK)
         return LK_OK;
     *why = elsewhere ? LK_REASON_WRONG_CARRIER : LK_REASON_NO_CREDENTIAL;
@@ -89,8 +93,9 @@ lk_status lk__presented_find(const lk_guard *g, const lk_presented *presented, l
 {
     candidate c;
     unsigned pieces;
+    bool twice;
     lk_reason why;
-    lk_status status = find_candidate(g, presented, 0, room, &c, &pieces, &why);
+    lk_status status = find_candidate(g, presented, 0, room, &c, &pieces, &twice, &why);
     *text = c.text;
     return status;
 }
@@ -132,6 +137,7 @@ typedef struct attempt {
     bool view_lost;         /* it was asked for, and could not be had */
     bool keeps_cookie;      /* refused, and yet not for good */
     bool by_stale;          /* decided on what was known before, by latchkey_on_unknown */
+    bool no_record;         /* there is no session, but one may be made (API keys) */
 } attempt;
 
 /* Is what this node knows new enough for the rule? How to go on when not is the rule's as well. */
@@ -216,15 +222,23 @@ static void count_lookup(lk_guard *g, lk_status status)
 }
 
 /* Fill OUT from a session that was found good. */
-static lk_status admit(const lk_session *s, lk_identity *out)
+static lk_status admit(const attempt *a, const lk_session *s)
 {
+    lk_identity *out = a->out;
+    bool is_key = (s->flags & LK_SESSION_API_KEY) != 0;
+    lk_reason bound =
+        is_key ? lk__api_key_bounds(a->g, a->rule, a->presented->address, s->agent) : LK_REASON_NONE;
+    if (bound != LK_REASON_NONE || is_key != (out->kind == LK_KIND_API_KEY)) {
+        out->reason = bound;
+        return LK_REFUSED;
+    }
     if (!copy_names(out, s->user, s->name, s->realm, s->roles, s->scope) ||
         !copy_text(out->device, sizeof(out->device), s->device))
         return LK_FAULT;
     out->has_session = true;
     out->logged_in = (s->flags & LK_SESSION_ANONYMOUS) == 0 && s->user.len > 0;
     out->key = s->key;
-    out->limited = s->scope.len > 0;
+    out->limited = is_key || s->scope.len > 0;
     out->previous = s->previous;
     out->generation = s->generation;
     out->flags = s->flags;
@@ -245,13 +259,14 @@ static lk_status judge_found(attempt *a, lk_load *load, const uint8_t proof[LK_S
     count_lookup(g, load->status);
     if (load->status == LK_FAULT || load->status == LK_FULL)
         return LK_FAULT;
+    a->no_record = load->status == LK_MISS;
     /* An id we do not know is one that was forgotten or one that never was: the two are not told apart. */
     out->reason = load->status == LK_STALE && load->why != LK_REASON_NONE ? load->why : LK_REASON_EXPIRED;
     if (load->status != LK_OK)
         return LK_STALE;
     lk_session *s = &load->session;
     lk_status status = judge_session(a, s, proof, lk__seen_s(g, s));
-    return status == LK_OK ? admit(s, out) : status;
+    return status == LK_OK ? admit(a, s) : status;
 }
 
 /* Judge a near copy that is at most OLD_MS old. LK_MISS when there is none, or it cannot decide: a session
@@ -275,7 +290,7 @@ static lk_status judge_near(attempt *a, const lk_session_key *key, const uint8_t
     if (status == LK_STALE && a->out->reason == LK_REASON_IDLE)
         return LK_MISS;
     lk_guard_count(g, a->by_stale ? LK_COUNT_STALE_SERVED : LK_COUNT_NEAR_HIT);
-    return status == LK_OK ? admit(s, a->out) : status;
+    return status == LK_OK ? admit(a, s) : status;
 }
 
 /* The store could not be asked. What it said last, and nothing has contradicted until the view was lost, may
@@ -325,21 +340,75 @@ static lk_status check_remote_id(attempt *a, const lk_session_key *key,
     return status == LK_FAULT ? judge_stale(a, key, proof) : status;
 }
 
+static lk_status check_inline(attempt *a, const lk_session_key *key,
+                              const uint8_t proof[LK_SESSION_PROOF_LEN])
+{
+    uint8_t record[LK_HEAD_MAX];
+    lk_load load = {.key = *key, .head_only = true, .buf = record, .cap = sizeof(record)};
+    a->lasts = a->lasts && lk__moment_of_session(a->g, key, &a->moment);
+    if (lk_store_load_many(a->g->parts.store, &load, 1) != LK_OK)
+        load.status = LK_FAULT;
+    return judge_found(a, &load, proof);
+}
+
 static lk_status check_session_id(attempt *a, lk_view text)
 {
     lk_guard *g = a->g;
-    uint8_t proof[LK_SESSION_PROOF_LEN], record[LK_HEAD_MAX];
-    lk_load load = {.head_only = true, .buf = record, .cap = sizeof(record)};
-    lk_status status = lk_session_id_read(g->parts.ring, text, &load.key, proof);
+    uint8_t proof[LK_SESSION_PROOF_LEN];
+    lk_session_key key;
+    lk_status status = lk_session_id_read(g->parts.ring, text, &key, proof);
     a->out->reason = LK_REASON_MALFORMED;
     if (status != LK_OK)
         return status;
-    if (g->store_is_remote)
-        return check_remote_id(a, &load.key, proof);
-    a->lasts = a->lasts && lk__moment_of_session(g, &load.key, &a->moment);
-    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
-        load.status = LK_FAULT;
-    return judge_found(a, &load, proof);
+    return g->store_is_remote ? check_remote_id(a, &key, proof) : check_inline(a, &key, proof);
+}
+
+/* The first use in a while: the session is made from the accounts, by whoever may wait for them. */
+static lk_status ask_for_key(attempt *a, lk_view public, const lk_session_key *key)
+{
+    a->question->wants_session = true;
+    a->question->wants_api_key = true;
+    a->question->key = *key;
+    memcpy(a->question->public, public.p, LK_API_KEY_PUBLIC_LEN);
+    a->question->public[LK_API_KEY_PUBLIC_LEN] = '\0';
+    a->asks = true;
+    return LK_MISS;
+}
+
+static void take_made(const lk_question *answer, lk_session_key *key, uint8_t proof[LK_SESSION_PROOF_LEN])
+{
+    lk_session s;
+    *key = answer->key;
+    if (answer->status == LK_OK &&
+        lk_record_read(lk_view_make(answer->record, answer->record_len), &s) == LK_OK)
+        memcpy(proof, s.proof, LK_SESSION_PROOF_LEN);
+}
+
+/* A key that was not made here is refused on the spot. It is never taken from where browsers keep things, or
+ * from a path. */
+static lk_status check_api_key(attempt *a, lk_view text)
+{
+    lk_guard *g = a->g;
+    const lk_question *answer = a->answer;
+    uint8_t proof[LK_SESSION_PROOF_LEN];
+    lk_session_key key;
+    lk_view public;
+    a->out->reason = LK_REASON_WRONG_CARRIER;
+    if (a->out->carrier != LK_CARRIER_HEADER)
+        return LK_REFUSED;
+    lk_status status = lk_api_key_prove(g->parts.ring, text, &public);
+    a->out->reason = LK_REASON_BAD_SIGNATURE;
+    if (status == LK_OK)
+        status = lk__api_key_name(g, public, a->now_s, &key, proof);
+    if (status != LK_OK)
+        return status;
+    bool made = answer != NULL && answer->wants_api_key &&
+                lk_view_equal(public, lk_view_make(answer->public, LK_API_KEY_PUBLIC_LEN));
+    /* The epoch may have ended while the accounts were asked: what was made for this key is good, too. */
+    if (made)
+        take_made(answer, &key, proof);
+    status = g->store_is_remote || made ? check_remote_id(a, &key, proof) : check_inline(a, &key, proof);
+    return !a->asks && a->no_record && !made ? ask_for_key(a, public, &key) : status;
 }
 
 /* A hint only, both answers are safe: is the signature of TEXT dear enough to be remembered? HMAC costs what
@@ -424,7 +493,9 @@ static const lk_trust *trust_named(const lk_settings *s, lk_view issuer)
 static lk_status prove_jwt(attempt *a, lk_view text, lk_buf *scratch, lk_claims *claims, const lk_trust **by)
 {
     const lk_settings *s = a->g->parts.settings;
-    const lk_expect expect = lk__expect(s, a->now_s);
+    lk_expect expect = lk__expect(s, a->now_s);
+    if (a->rule->audience.len > 0)
+        expect.audience = (lk_view){0}; /* judged by audience_is_right, whichever way it was proven */
     bool costly = is_costly(text);
     if (costly && lk__verified_get(a->g, text, a->now_s, scratch, claims) == LK_OK) {
         *by = trust_named(s, claims->issuer);
@@ -448,7 +519,8 @@ lk_status lk_guard_params(lk_guard *g, const lk_presented *presented, lk_carrier
     lk_reason why;
     lk_claims claims;
     *params = (lk_view){0};
-    if (find_candidate(g, presented, 1u << carrier, &room, &c, &pieces, &why) != LK_OK ||
+    bool twice;
+    if (find_candidate(g, presented, 1u << carrier, &room, &c, &pieces, &twice, &why) != LK_OK ||
         lk_credential_kind(c.text, &kind) != LK_OK || kind != LK_KIND_TOKEN)
         return LK_MISS;
     lk_status status = lk_token_check(g->parts.ring, c.text, &expect, scratch, &claims, &why);
@@ -502,8 +574,8 @@ static lk_status check_sealed(attempt *a, lk_view text)
         status = trust_view(a);
     if (status == LK_OK)
         status = judge_life(a->g, &s, s.seen_s, a->now_s, &a->out->reason);
-    if (status == LK_OK && (a->presented->looks_only ? lk__sealed_looks_behind(a->g, &s)
-                                                     : lk__sealed_is_behind(a->g, &s))) {
+    if (status == LK_OK &&
+        (a->presented->looks_only ? lk__sealed_looks_behind(a->g, &s) : lk__sealed_is_behind(a->g, &s))) {
         a->out->reason = LK_REASON_REVOKED;
         return LK_STALE;
     }
@@ -512,7 +584,7 @@ static lk_status check_sealed(attempt *a, lk_view text)
     if (a->out->carrier == LK_CARRIER_COOKIE && lk__sealed_is_due(&s, s.seen_s, a->now_s))
         a->out->reissue = LK_REISSUE_HERE;
     s.seen_s = a->now_s;
-    return admit(&s, a->out);
+    return admit(a, &s);
 }
 
 /* A token in a cookie that stands for a session is renewed when a tenth of the idle time has passed, while
@@ -540,6 +612,74 @@ static lk_status judge_bond(attempt *a, lk_view text, const lk_claims *claims)
     return LK_REFUSED;
 }
 
+static bool has_any(lk_view held, lk_view wanted)
+{
+    lk_view word;
+    while (lk_words_next(&wanted, &word))
+        if (lk_words_have(held, word))
+            return true;
+    return false;
+}
+
+/* Where a location says who it is, a token has to be for that; a simple token names nobody. A token that an
+ * OAuth client was given for somebody is not for whom nobody named. (RFC 7519 section 4.1.3) */
+static bool audience_is_right(const attempt *a, const lk_claims *claims, bool foreign)
+{
+    const lk_settings *settings = a->g->parts.settings;
+    lk_view own = lk_view_of(settings->jwt_audience);
+    if (claims->kind != LK_KIND_JWT)
+        return true;
+    if (a->rule->audience.len > 0)
+        return has_any(claims->audience, a->rule->audience);
+    if (foreign)
+        return true; /* another's: checked by what its issuer is trusted for */
+    return own.len > 0 ? lk_words_have(claims->audience, own)
+                       : claims->client.len == 0 || claims->audience.len == 0;
+}
+
+/* What the store said of the session a token was made from. Where sessions may be in the client, one that is
+ * not in the store says nothing: those end by cut-offs, which were looked at. */
+static lk_status judge_parent(const attempt *a, lk_status status, lk_reason why)
+{
+    if (status == LK_OK || (status == LK_MISS && a->g->knows_by_client))
+        return LK_OK;
+    if (status == LK_FAULT || status == LK_FULL)
+        return LK_FAULT;
+    a->out->reason = status == LK_STALE && why != LK_REASON_NONE ? why : LK_REASON_REVOKED;
+    return LK_STALE;
+}
+
+/* A token that a client was given for a user's ends with the session of that, in whatever way it ends: so the
+ * session has to be there. Its times need no look, as the token was made to end before it does. As
+ * check_remote_id. */
+static lk_status check_parent(attempt *a, const lk_session_key *key)
+{
+    lk_guard *g = a->g;
+    const lk_question *answer = a->answer;
+    uint8_t record[LK_HEAD_MAX];
+    lk__near near;
+    if (!g->store_is_remote) {
+        lk_load load = {.key = *key, .head_only = true, .buf = record, .cap = sizeof(record)};
+        if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK)
+            return LK_FAULT;
+        return judge_parent(a, load.status, load.why);
+    }
+    if (answer != NULL && answer->wants_session && memcmp(&answer->key, key, sizeof(*key)) == 0)
+        return judge_parent(a, answer->status, answer->why);
+    if (lk__near_get(g, key, a->now_s, &near) == LK_OK) {
+        if (near.kind == LK_NEAR_ENDED)
+            return judge_parent(a, LK_STALE, near.why);
+        if (a->mono_ms - near.known_ms < g->parts.settings->near_life_s * 1000)
+            return LK_OK;
+    }
+    if (answer != NULL)
+        return LK_FAULT;
+    a->question->wants_session = true;
+    a->question->key = *key;
+    a->asks = true;
+    return LK_MISS;
+}
+
 static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
 {
     lk_guard *g = a->g;
@@ -557,6 +697,10 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
         status = lk__cutoffs_check_key(g, claims.kid, &out->reason);
     if (by == NULL && asks_for_key(a, status))
         return LK_MISS;
+    if (status == LK_OK && !audience_is_right(a, &claims, by != NULL)) {
+        out->reason = LK_REASON_WRONG_AUDIENCE;
+        return LK_REFUSED;
+    }
     if (status == LK_OK)
         status = trust_view(a);
     if (status != LK_OK)
@@ -566,9 +710,12 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
                           .client = claims.client,
                           .user = claims.user,
                           .device = claims.device,
+                          .family = claims.client.len > 0 ? claims.id : (lk_view){0},
                           .session = claims.has_session ? &claims.session : NULL,
                           .issued_ms = claims.issued_s * 1000 + claims.issued_ms};
     status = lk__cutoffs_check(g, &subject, &out->reason);
+    if (status == LK_OK && by == NULL && claims.client.len > 0 && claims.has_session)
+        status = check_parent(a, &claims.session);
     if (status != LK_OK)
         return status;
     out->reason = LK_REASON_MALFORMED;
@@ -582,6 +729,7 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     out->has_session = claims.has_session;
     out->logged_in = true;
     out->foreign = by != NULL;
+    out->by_client = by == NULL && claims.client.len > 0;
     out->generation = claims.generation;
     out->flags = LK_SESSION_TOKEN;
     out->auth_s = claims.auth_s != 0 ? claims.auth_s : claims.issued_s;
@@ -642,6 +790,7 @@ static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
     case LK_KIND_SEALED:
         return check_sealed(a, text);
     case LK_KIND_API_KEY:
+        return check_api_key(a, text);
     case LK_KIND_COUNT:
         break;
     }
@@ -662,11 +811,11 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
 }
 
 /* Is the credential all there is to judge? A proof of a key, a signature and the address of an API key are of
- * one request, and judged with each. */
+ * one request, and judged with each; whom a token has to be for is the location's to say. */
 static bool rests_on_itself(const attempt *a, const candidate *c)
 {
     return !c->by_dpop && a->presented->proofs_n == 0 && !a->presented->is_signed &&
-           a->out->kind != LK_KIND_API_KEY;
+           a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
 }
 
 /* Who TEXT is, by a check in full. */
@@ -697,7 +846,8 @@ static lk_status check_candidate_once(attempt *a, const candidate *c)
     if (a->lasts && lk__recent_find(a->g, c->text, &a->moment, out))
         return LK_OK;
     lk_status status = check_candidate(a, c);
-    if (status == LK_OK && a->lasts && !a->by_stale && out->reissue == LK_REISSUE_NO &&
+    /* The token of a client stands on the session of its parent as well. */
+    if (status == LK_OK && a->lasts && !a->by_stale && !out->by_client && out->reissue == LK_REISSUE_NO &&
         out->proof == LK_PROOF_UNASKED && (out->flags & LK_SESSION_ENDING) == 0)
         lk__recent_keep(a->g, c->text, &a->moment, out);
     return status;
@@ -710,8 +860,8 @@ static lk_status identify(attempt *a)
     candidate c;
     uint8_t joined[LK_SEALED_MAX];
     lk_buf room = lk_buf_over(joined, sizeof(joined));
-    lk_status status =
-        find_candidate(a->g, a->presented, a->rule->carriers, &room, &c, &out->pieces, &out->reason);
+    lk_status status = find_candidate(a->g, a->presented, a->rule->carriers, &room, &c, &out->pieces,
+                                      &out->twice, &out->reason);
     if (status != LK_OK)
         return status;
     out->carrier = c.carrier;
@@ -805,6 +955,7 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
         judge_view(&a);
         question->wants_session = question->wants_own_keys = false;
         question->wants_keys = 0;
+        question->wants_api_key = false;
         question->wants_view = a.view_lags;
         /* Not when the store was asked: what it said is older than what is drawn here. */
         a.lasts = answer == NULL && !a.view_lags && !a.view_lost;
@@ -823,11 +974,14 @@ bool lk_guard_try(lk_guard *g, const lk_presented *presented, const lk_rule *rul
 
 void lk_guard_check(lk_guard *g, const lk_presented *presented, const lk_rule *rule, lk_identity *out)
 {
-    lk_question asked, none, *one = &asked;
-    if (lk_guard_try(g, presented, rule, NULL, out, &asked))
+    lk_question asked[2], none, *one = &asked[0], *two = &asked[1];
+    if (lk_guard_try(g, presented, rule, NULL, out, one))
         return;
     lk_guard_ask(g, &one, 1);
-    (void)!lk_guard_try(g, presented, rule, &asked, out, &none);
+    if (lk_guard_try(g, presented, rule, one, out, two))
+        return;
+    lk_guard_ask(g, &two, 1);
+    (void)!lk_guard_try(g, presented, rule, two, out, &none);
 }
 
 int lk_identity_http_status(const lk_identity *id)
@@ -840,6 +994,8 @@ int lk_identity_http_status(const lk_identity *id)
     case LK_VERDICT_REFUSE:
         break;
     }
+    if (id->twice)
+        return 400;
     /* 403 where logging in again as the same user would change nothing. (RFC 9110 15.5.4, RFC 6750 3.1) */
     bool pointless = id->reason == LK_REASON_INSUFFICIENT_ROLE ||
                      id->reason == LK_REASON_INSUFFICIENT_SCOPE || id->reason == LK_REASON_CSRF ||

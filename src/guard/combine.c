@@ -43,7 +43,8 @@ static lk_status check_proofs(const lk_rule *rule, lk_note *note)
 
 lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_note *note)
 {
-    bool asks = rule->role.len > 0 || rule->scope.len > 0 || rule->realm.len > 0 || rule->max_age_s > 0;
+    bool asks = rule->role.len > 0 || rule->scope.len > 0 || rule->realm.len > 0 || rule->audience.len > 0 ||
+                rule->max_age_s > 0;
     lk_view name = rule->scope, scope = rule->scope;
     lk_way way = lk_way_of_settings(settings);
     unsigned given = 1u << lk_way_credential(way), ids = 1u << LK_KIND_SESSION_ID;
@@ -55,7 +56,7 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
     else if (rule->mode == LK_MODE_OPTIONAL && asks)
         lk_note_set(
             note,
-            "latchkey optional lets everybody in, so role=, scope=, realm= and max_age= would not hold: "
+            "latchkey optional lets everybody in, so role=, scope=, realm=, audience= and max_age= would not hold: "
             "write required");
     else if (rule->max_age_s < 0)
         lk_note_set(note, "max_age= is a time such as 10m");

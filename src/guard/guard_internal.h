@@ -6,6 +6,7 @@
 #define LATCHKEY_GUARD_INTERNAL_H
 
 #include "shm/table.h"
+#include <latchkey/account.h>
 #include <latchkey/guard.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,6 +21,7 @@ struct lk__recent; /* recent.c */
 
 struct lk_guard {
     lk_guard_parts parts;
+    lk_accounts *accounts; /* NULL: not open (yet) */
     lk_cluster_clock clock; /* behind parts.env when the caller brought a plain clock to a remote store */
     bool store_is_table;    /* the sessions live in the table itself: last-seen needs no second entry */
     bool store_is_remote;   /* look-ups must not be made on an event loop; near copies are kept */
@@ -218,6 +220,15 @@ LK_CHECKED lk_status lk__presented_find(const lk_guard *g, const lk_presented *p
 
 /* check.c: the claims of the JWT in TEXT, if it is good now. As lk_jwt_check. */
 LK_CHECKED lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
+
+/* ---- api_key.c ---- */
+/* Name and proof of the session that the key PUBLIC has now. As lk_api_key_session. */
+LK_CHECKED lk_status lk__api_key_name(const lk_guard *g, lk_view public, int64_t now_s, lk_session_key *key,
+                                      uint8_t proof[LK_SESSION_PROOF_LEN]);
+/* Is a key with BOUNDS good from ADDRESS, under RULE? LK_REASON_NONE, or why not. */
+lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, lk_view address, lk_view bounds);
+/* Make the session of Q->public from its row, as an answer to Q. Blocking. */
+void lk__api_key_ask(lk_guard *g, lk_question *q);
 
 /* ---- sealed.c: sessions in the client ---- */
 /* Open TEXT into BUF (LK_SESSION_ROOM). As lk_sealed_open. */

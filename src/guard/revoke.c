@@ -114,6 +114,9 @@ typedef struct page {
 static bool collect(void *context, const lk_session *s)
 {
     page *p = context;
+    /* API keys are no sessions of a browser: the cut-off of the user reaches them, and nothing less does. */
+    if ((s->flags & LK_SESSION_API_KEY) != 0)
+        return true;
     if (p->n < PAGE)
         p->keys[p->n++] = s->key;
     return true;

@@ -3,6 +3,7 @@
  * account.c - the account page: who I am, where I am signed in, and the way out of each.
  */
 #include "service/agent.h"
+#include "service/api_keys.h"
 #include "service/devices.h"
 #include "service/sessions.h"
 
@@ -39,12 +40,21 @@ void lk__account_page(lk__call *c)
     }
     for (size_t i = 0; i < list.n; i++)
         fill_scope(c, &list.rows[i], &rows[i]);
+    lk_api_key *keys;
+    size_t keys_n;
+    if (lk__api_keys_load(c, &keys, &keys_n) != LK_OK)
+        keys_n = 0; /* the accounts are away: the sessions are worth showing without them */
+    lk__scope *key_rows = lk__arena_take(c->arena, (keys_n + 1) * sizeof(lk__scope));
+    for (size_t i = 0; key_rows != NULL && i < keys_n; i++)
+        lk__api_key_scope(c, &keys[i], &key_rows[i]);
     lk__scope scope = {.n = 0};
     lk__scope_rows(&scope, "sessions", rows, list.n);
     if (lk__devices_scope(c, &scope) != LK_OK) {
         lk__answer_unavailable(c);
         return;
     }
+    lk__scope_rows(&scope, "keys", key_rows, key_rows == NULL ? 0 : keys_n);
+    lk__scope_text(&scope, "keys_path", lk__path(c, "/api-keys"));
     lk__scope_flag(&scope, "others", list.n > 1);
     lk__scope_flag(&scope, "more", list.next != 0);
     lk__scope_text(&scope, "others_path", lk__path(c, "/sessions/others"));

@@ -146,6 +146,8 @@ void lk__answer_malformed(lk__call *c, const lk_json_place *place, lk_view detai
  * credential was there: who has sent none has made no error. */
 static const char *challenge_error(const lk__call *c, int status, lk_reason reason)
 {
+    if (status == 400)
+        return "invalid_request";
     if (status == 403)
         return "insufficient_scope";
     if (c->id->proof == LK_PROOF_NONCE)
@@ -192,7 +194,7 @@ void lk__answer_retry_after(lk__call *c, int64_t seconds)
 
 void lk__answer_reason(lk__call *c, int status, lk_reason reason, lk_view detail)
 {
-    if (status == 401 || (status == 403 && reason == LK_REASON_INSUFFICIENT_SCOPE))
+    if (status == 400 || status == 401 || (status == 403 && reason == LK_REASON_INSUFFICIENT_SCOPE))
         add_challenge(c, status, reason);
     if (status == 503 && !has_header(c, "Retry-After"))
         lk__answer_retry_after(c, RETRY_AFTER_S);
@@ -204,7 +206,8 @@ void lk__answer_reason(lk__call *c, int status, lk_reason reason, lk_view detail
 void lk__answer_unauthorized(lk__call *c)
 {
     lk_reason reason = c->id->reason == LK_REASON_NONE ? LK_REASON_NO_CREDENTIAL : c->id->reason;
-    lk__answer_reason(c, 401, reason, (lk_view){0});
+    /* Two credentials that differ: RFC 6750 section 3.1, invalid_request. */
+    lk__answer_reason(c, c->id->twice ? 400 : 401, reason, (lk_view){0});
 }
 
 /* The one answer that must work without memory and while everything else is away: all of it is constant. */

@@ -34,6 +34,7 @@ enum {
     LK_ROUTE_DATA = 64,      /* never a page */
     LK_ROUTE_ABSOLUTE = 128, /* the path does not begin with latchkey_prefix */
     LK_ROUTE_FORM = 256,     /* of the body formats, a form alone */
+    LK_ROUTE_OWNER = 512,    /* not for a program that acts for the user: API keys, tokens of OAuth clients */
     LK_ROUTE_RENEW = 4096    /* for who is logged in: a device whose session ended by time is given one */
 };
 
@@ -60,9 +61,9 @@ struct lk__call {
     lk_view param;          /* what stood for {} in the path */
     lk__form query;
     lk__body_kind body_kind;
-    lk__form form;    /* of a form body */
+    lk__form form;                      /* of a form body */
     const struct lk__device_plan *plan; /* the device that is answered about; NULL: none */
-    bool page;        /* a browser asks: answer with pages and redirects */
+    bool page;                          /* a browser asks: answer with pages and redirects */
     bool unavailable; /* answered with 503 already: a page that fails to say so gives way to a document */
     lk__language language;
     int64_t now_ms;
@@ -163,9 +164,9 @@ typedef struct lk__issue {
     lk_view device;
     lk_view device_class;
     lk_view scope;
-    lk_view bound; /* the thumbprint of the key a JWT is bound to; empty: it is not */
+    lk_view bound;                /* the thumbprint of the key a JWT is bound to; empty: it is not */
     struct lk__device_plan *plan; /* what is done about the device; NULL: nothing (devices.h) */
-    bool recheck;  /* refuse if the account was changed while the credential was being made */
+    bool recheck;                 /* refuse if the account was changed while the credential was being made */
 } lk__issue;
 
 /* May a credential be handed out on this connection? False: the call is answered (422). */
@@ -231,5 +232,13 @@ void lk__health_live(lk__call *c);
 void lk__health_ready(lk__call *c);
 void lk__metrics(lk__call *c);
 void lk__asset(lk__call *c);
+void lk__api_keys_get(lk__call *c);
+void lk__api_keys_make(lk__call *c);
+void lk__api_key_page(lk__call *c);
+void lk__api_key_end(lk__call *c);
+void lk__oauth_token_make(lk__call *c);
+void lk__oauth_introspect(lk__call *c);
+void lk__oauth_revoke(lk__call *c);
+void lk__oauth_metadata(lk__call *c);
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "carrier/carrier.h"
 
+#include <latchkey/third_party.h>
+
 static bool is_everywhere(lk__call *c)
 {
     lk_view word = lk__query_text(c, LK_VIEW("everywhere"));
@@ -27,9 +29,15 @@ static lk_status end(lk__call *c)
         status = lk__devices_forget(c, (lk_view){0});
     if (status != LK_OK)
         return status;
-    if (everywhere)
-        return lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user), NULL,
-                                 LK_REASON_REVOKED, &ended);
+    if (everywhere) {
+        status = lk_guard_end_user(c->s->guard, lk_view_of(id->realm), lk_view_of(id->user), NULL,
+                                   LK_REASON_REVOKED, &ended);
+        /* API keys go along for good. While the accounts are away the cut-off alone holds them, until it is
+         * forgotten; the next use of each removes it. */
+        if (status == LK_OK)
+            (void)!lk_accounts_api_key_remove(c->s->accounts, lk_view_of(id->user), (lk_view){0});
+        return status;
+    }
     if (!id->has_session)
         return LK_OK;
     return lk_guard_end_of(c->s->guard, id, LK_REASON_REVOKED);

@@ -125,6 +125,12 @@ static const family families[] = {
      false,
      {{LK_COUNT_KEYS_MADE, ""}},
      1},
+    {"latchkey_api_key_reads_total",
+     "Times the row of an API key was asked for: at its first use, and then every reread= of "
+     "latchkey_api_key.",
+     false,
+     {{LK_COUNT_API_KEY_READ, ""}},
+     1},
     {"latchkey_csrf_refusals_total",
      "Changes refused because they may have come from another site.",
      false,

@@ -22,8 +22,9 @@ static const struct {
 static const struct {
     const char *page, *title;
 } titles[] = {
-    {"login", "login_title"},     {"register", "register_title"}, {"password", "password_title"},
-    {"account", "account_title"}, {"confirm", "sign_out"},        {"problem", "problem_title"},
+    {"login", "login_title"},      {"register", "register_title"}, {"password", "password_title"},
+    {"account", "account_title"},  {"confirm", "sign_out"},        {"problem", "problem_title"},
+    {"api_key", "key_made_title"},
 };
 
 /* The text for KEY in the catalogue at CATALOGUE, a sorted array. */

@@ -14,6 +14,7 @@
 #define ABSOLUTE LK_ROUTE_ABSOLUTE
 #define FORM LK_ROUTE_FORM
 #define RENEW LK_ROUTE_RENEW
+#define OWNER LK_ROUTE_OWNER
 
 static const lk__route routes[] = {
     {"GET", "", lk__home, NULL, PAGE | BARE},
@@ -24,7 +25,7 @@ static const lk__route routes[] = {
     {"GET", "/register", lk__register_page, NULL, PAGE},
     {"POST", "/register", lk__register, lk__register_again, SLOW | CSRF | BODY},
     {"GET", "/logout", lk__logout_page, NULL, PAGE},
-    {"POST", "/logout", lk__logout, NULL, CSRF},
+    {"POST", "/logout", lk__logout, NULL, CSRF | OWNER},
     {"GET", "/password", lk__password_page, NULL, PAGE | LOGIN},
     {"POST", "/password", lk__password, lk__password_again, SLOW | CSRF | BODY | LOGIN},
 
@@ -32,7 +33,7 @@ static const lk__route routes[] = {
 
     {"GET", "/session", lk__session_get, NULL, DATA | RENEW},
     {"GET", "/session/data", lk__data_get, NULL, DATA | RENEW},
-    {"PATCH", "/session/data", lk__data_patch, NULL, DATA | CSRF | RENEW},
+    {"PATCH", "/session/data", lk__data_patch, NULL, DATA | CSRF | RENEW | OWNER},
 
     {"GET", "/account", lk__account_page, NULL, PAGE | LOGIN},
     {"GET", "/sessions", lk__sessions_get, NULL, LOGIN},
@@ -52,6 +53,12 @@ static const lk__route routes[] = {
     {"DELETE", "/devices/{}", lk__device_delete, NULL, CSRF | LOGIN},
     {"POST", "/devices/{}", lk__device_post, NULL, CSRF | LOGIN | BODY | FORM},
 
+    {"GET", "/api-keys", lk__api_keys_get, NULL, LOGIN},
+    {"POST", "/api-keys", lk__api_keys_make, NULL, CSRF | LOGIN | BODY},
+    {"GET", "/api-keys/{}", lk__api_key_page, NULL, LOGIN},
+    {"DELETE", "/api-keys/{}", lk__api_key_end, NULL, CSRF | LOGIN},
+    {"POST", "/api-keys/{}", lk__api_key_end, NULL, CSRF | LOGIN | BODY | FORM},
+
     {"POST", "/admin/explain", lk__admin_explain, NULL, DATA | CSRF | LOGIN | BODY},
 
     {"GET", "/authz/auth-request", lk__auth_request, NULL, BARE | DATA},
@@ -63,6 +70,10 @@ static const lk__route routes[] = {
     {"GET", "/assets/{}", lk__asset, NULL, BARE | DATA},
 
     {"GET", "/.well-known/jwks.json", lk__jwks, NULL, BARE | DATA | ABSOLUTE},
+    {"GET", "/.well-known/oauth-authorization-server", lk__oauth_metadata, NULL, BARE | DATA | ABSOLUTE},
+    {"POST", "/oauth2/token", lk__oauth_token_make, NULL, BARE | DATA | ABSOLUTE},
+    {"POST", "/oauth2/introspect", lk__oauth_introspect, NULL, BARE | DATA | ABSOLUTE},
+    {"POST", "/oauth2/revoke", lk__oauth_revoke, NULL, BARE | DATA | ABSOLUTE},
     {"GET", "/.well-known/change-password", lk__change_password, NULL, BARE | PAGE | ABSOLUTE},
 };
 

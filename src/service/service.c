@@ -109,6 +109,19 @@ static void ask_to_log_in(lk__call *c)
     lk__answer_redirect(c, 303, lk_buf_view(&to));
 }
 
+/* The account and its sessions are the user's. A program he gave a key, or that was given a token of his,
+ * acts at the places it has scopes for: it does not log him out, nor make itself another key. */
+static bool is_for_owner_alone(lk__call *c)
+{
+    if ((c->route->flags & (LK_ROUTE_LOGIN | LK_ROUTE_OWNER)) == 0 ||
+        (c->id->kind != LK_KIND_API_KEY && !c->id->by_client) || !c->id->logged_in)
+        return true;
+    c->page = false;
+    lk__answer_reason(c, 403, LK_REASON_INSUFFICIENT_SCOPE,
+                      LK_VIEW("an API key or a token of an OAuth client does not reach the account"));
+    return false;
+}
+
 static void run(lk__call *c)
 {
     lk_status status = lk__form_read(c->req->query, c->arena, &c->query);
@@ -125,7 +138,7 @@ static void run(lk__call *c)
         ask_to_log_in(c);
         return;
     }
-    if ((c->route->flags & LK_ROUTE_CSRF) != 0 && !lk__csrf_accept(c))
+    if (!is_for_owner_alone(c) || ((c->route->flags & LK_ROUTE_CSRF) != 0 && !lk__csrf_accept(c)))
         return;
     if (c->page)
         lk__page_keep_language(c);
@@ -137,6 +150,7 @@ void lk_service_handle(lk_service *s, const lk_request *req, lk_response *res)
     memset(res, 0, sizeof(*res));
     lk__call c = {.s = s, .req = req, .res = res, .id = &res->identity, .now_ms = lk_now_ms(s->env)};
     c.presented = req->presented;
+    c.presented.address = req->address;
     c.arena = lk__arena_new(s->env);
     res->memory = c.arena;
     if (c.arena == NULL)

@@ -45,7 +45,8 @@ static bool take_row(void *context, const lk_session *s)
 {
     listing *l = context;
     lk_reason why;
-    if ((s->flags & LK_SESSION_ENDING) != 0 || lk_session_alive(s, l->c->now_ms / 1000, &why) != LK_OK)
+    if ((s->flags & (LK_SESSION_ENDING | LK_SESSION_API_KEY)) != 0 ||
+        lk_session_alive(s, l->c->now_ms / 1000, &why) != LK_OK)
         return true;
     if (l->list->n == LK_SESSIONS_PAGE)
         return false;
@@ -111,7 +112,8 @@ lk_status lk__sessions_own(lk__call *c, lk_view public_id, lk_session_key *key, 
         return LK_MISS;
     if (status != LK_OK)
         return LK_FAULT;
-    if (!lk_view_equal(s.user, lk_view_of(c->id->user)) || !lk_view_equal(s.realm, lk_view_of(c->id->realm)))
+    if ((s.flags & LK_SESSION_API_KEY) != 0 || !lk_view_equal(s.user, lk_view_of(c->id->user)) ||
+        !lk_view_equal(s.realm, lk_view_of(c->id->realm)))
         return LK_MISS;
     fill_row(c, &s, row);
     return LK_OK;
