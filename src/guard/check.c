@@ -814,7 +814,7 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
  * one request, and judged with each; whom a token has to be for is the location's to say. */
 static bool rests_on_itself(const attempt *a, const candidate *c)
 {
-    return !c->by_dpop && a->presented->proofs_n == 0 && !a->presented->is_signed &&
+    return !a->presented->looks_only && !c->by_dpop && a->presented->proofs_n == 0 && !a->presented->is_signed &&
            a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
 }
 

@@ -227,7 +227,8 @@ static bool explain_sealed(lk__explainer *x, lk_view text)
             "does not open here: %s (key, cookie name, purpose and every byte have to be right)",
             lk_reason_word(why));
     if (status == LK_STALE)
-        return lk__step_no(x->e, "box", why, "opens, and is of a newer version");
+        return lk__step_no(x->e, "box", why, "opens, and is %s",
+                           why == LK_REASON_EXPIRED ? "of a newer version" : "of a key that was burned");
     if (status != LK_OK)
         return lk__step(x->e, "box", LK_STEP_UNKNOWN, LK_REASON_STORE_UNAVAILABLE, "could not be opened");
     lk__step_yes(x->e, "box", "opens: the whole session is in it");
@@ -250,6 +251,18 @@ static bool explain_other(lk__explainer *x)
     return lk__step_no(x->e, "credential", x->id.reason, "%s", lk_reason_sentence(x->id.reason));
 }
 
+/* Its text proves itself; what it is good for is the gate's to say. */
+static bool explain_api_key(lk__explainer *x, lk_view text)
+{
+    lk_view public;
+    if (lk_api_key_prove(x->g->parts.ring, text, &public) == LK_REFUSED && !x->id.logged_in &&
+        x->id.verdict == LK_VERDICT_REFUSE)
+        return lk__step_no(x->e, "proof", x->id.reason, "not made with the keys of this gateway");
+    lk__step_yes(x->e, "proof", "made with the keys of this gateway; public part %s",
+                 lk__words_shown(public).text);
+    return explain_other(x);
+}
+
 static bool explain_kind(lk__explainer *x, lk_kind kind, lk_view text)
 {
     switch (kind) {
@@ -262,6 +275,7 @@ static bool explain_kind(lk__explainer *x, lk_kind kind, lk_view text)
     case LK_KIND_JWT:
         return lk__explain_jwt(x, text);
     case LK_KIND_API_KEY:
+        return explain_api_key(x, text);
     case LK_KIND_COUNT:
         break;
     }

@@ -16,11 +16,8 @@ static bool explain_key(lk__explainer *x, lk_view kid, bool is_known)
         if (info.is_root || !lk_view_equal(kid, lk_view_of(info.kid)))
             continue;
         return lk__step(x->e, "key", is_known ? LK_STEP_YES : LK_STEP_NO,
-                        is_known ? LK_REASON_NONE : LK_REASON_UNKNOWN_KEY, "%s, %s%s, made %s", info.kid,
-                        lk_alg_name(info.alg),
-                        info.state == LK_KEY_ACTIVE     ? ", active"
-                        : info.state == LK_KEY_RETIRING ? ", retiring"
-                                                        : "",
+                        is_known ? LK_REASON_NONE : LK_REASON_UNKNOWN_KEY, "%s, %s, %s, made %s", info.kid,
+                        lk_alg_name(info.alg), lk_key_state_word(info.state),
                         lk__words_time(info.created_s, x->now_s).text);
     }
     return lk__step(x->e, "key", is_known ? LK_STEP_YES : LK_STEP_NO,
@@ -106,6 +103,25 @@ static bool explain_signature(lk__explainer *x, lk_view kid, lk_status status, l
     return lk__step_yes(x->e, "signature", "right");
 }
 
+/* A key that was burned proves nothing, whatever it signed when. */
+static bool explain_burned(lk__explainer *x, lk_view kid)
+{
+    lk_reason why = LK_REASON_NONE;
+    switch (lk__cutoffs_check_key(x->g, kid, &why)) {
+    case LK_OK:
+        return true;
+    case LK_STALE:
+        return lk__step_no(x->e, "burned", why, "the key was burned: nothing that it signed is good");
+    case LK_MISS:
+    case LK_REFUSED:
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    return lk__step(x->e, "burned", LK_STEP_UNKNOWN, LK_REASON_STORE_UNAVAILABLE,
+                    "this node does not know all of what was revoked");
+}
+
 bool lk__explain_token(lk__explainer *x, lk_view text)
 {
     uint8_t memory[LK_SCRATCH_MAX];
@@ -120,7 +136,7 @@ bool lk__explain_token(lk__explainer *x, lk_view text)
     if (claims.params.len > 0)
         lk__step_seen(x->e, "parameters", "%s", lk__words_shown(claims.params).text);
     explain_times(x, &claims, status, why, expect.leeway_s);
-    return status == LK_OK && explain_claims_cutoffs(x, &claims);
+    return status == LK_OK && explain_burned(x, claims.kid) && explain_claims_cutoffs(x, &claims);
 }
 
 /* A member of the header, which nobody has signed for yet. */
@@ -198,7 +214,7 @@ bool lk__explain_jwt(lk__explainer *x, lk_view text)
         return false;
     explain_claims(x, &claims);
     explain_times(x, &claims, status, why, whole.leeway_s);
-    if (status != LK_OK || !explain_claims_cutoffs(x, &claims))
+    if (status != LK_OK || !explain_burned(x, claims.kid) || !explain_claims_cutoffs(x, &claims))
         return false;
     if (claims.bound.len > 0 && x->id.reason == LK_REASON_WRONG_CARRIER)
         return lk__step_no(x->e, "proof", LK_REASON_WRONG_CARRIER, "came without a proof of its key");

@@ -201,6 +201,24 @@ static void explanation_does_not_prolong_a_session(void **state)
     explain(LK_KIND_SESSION_ID, issued.text, &required);
 }
 
+static void burned_key_is_named_for_all_that_it_proved(void **state)
+{
+    lk_issued issued[KINDS];
+    lk_key_info info;
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++)
+        world_login(&w, kinds[i], "alice", "", NULL, &issued[i]);
+    for (size_t i = 0; lk_keyring_info(w.ring, i, &info) == LK_OK; i++)
+        if (!info.is_root)
+            assert_int_equal(lk_guard_cutoff(w.guard, LK_LEVEL_KEY, (lk_view){0}, lk_view_of(info.kid),
+                                             LK_REASON_REVOKED, NULL, NULL),
+                             LK_OK);
+    for (size_t i = 0; i < KINDS; i++) {
+        explain(kinds[i], issued[i].text, &required);
+        assert_int_equal(e.verdict, kinds[i] == LK_KIND_SESSION_ID ? LK_VERDICT_ALLOW : LK_VERDICT_REFUSE);
+    }
+}
+
 static void session_is_explained_by_its_public_id(void **state)
 {
     (void)state;
@@ -272,6 +290,7 @@ int main(int argc, char **argv)
         TEST(forged_credential_is_explained_as_the_gate_refuses_it),
         TEST(token_for_another_audience_is_refused_at_that_step),
         TEST(explanation_does_not_prolong_a_session),
+        TEST(burned_key_is_named_for_all_that_it_proved),
         TEST(session_is_explained_by_its_public_id),
         TEST(request_is_found_in_the_audit_log_from_its_end),
         TEST(rule_with_a_word_that_is_none_is_refused),
