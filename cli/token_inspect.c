@@ -6,6 +6,7 @@
 #include "token.h"
 #include <latchkey/base64url.h>
 #include <latchkey/json.h>
+#include <latchkey/secret.h>
 #include <latchkey/trust.h>
 
 #define PARTS_MAX 6
@@ -109,14 +110,35 @@ static int inspect_simple(const cli *c, const parts *p)
     return cli_print_record(c, object, NULL);
 }
 
+/* Everything but what makes it one: who reads this over a shoulder cannot use it. */
+static int inspect_refresh(const cli *c, const lk_refresh_token *token)
+{
+    char family[LK_PUBLIC_ID_LEN + 1];
+    json_t *object = json_object();
+    lk_public_id_write(&token->family, family);
+    cli_set_text(object, "kind", LK_VIEW("refresh"));
+    cli_set_flag(object, "verified", false);
+    cli_set_text(object, "session", lk_view_of(family));
+    cli_set_number(object, "number", token->number);
+    cli_set_number(object, "began", token->began_s);
+    cli_set_number(object, "age", lk_now_s(lk_env_system()) - token->began_s);
+    return cli_print_record(c, object, NULL);
+}
+
 static int inspect_text(const cli *c, lk_view text)
 {
+    lk_refresh_token refresh;
     lk_kind kind = LK_KIND_COUNT;
     parts p;
     cli as_json = *c;
     as_json.json = true; /* nested claims are JSON for people too */
+    if (lk_refresh_is_shaped(text, &refresh)) {
+        int code = inspect_refresh(&as_json, &refresh);
+        lk_wipe(&refresh, sizeof refresh);
+        return code;
+    }
     if (text.len > LK_CREDENTIAL_MAX || lk_credential_kind(text, &kind) != LK_OK) {
-        return not_a_token(c, "neither a JWT nor a simple token by its shape");
+        return not_a_token(c, "neither a JWT nor a simple token nor a refresh token by its shape");
     }
     split(text, &p);
     if (!c->json && (kind == LK_KIND_JWT || kind == LK_KIND_TOKEN)) {

@@ -31,7 +31,7 @@ def steps(build, sanitized):
         ("attacks", python + ["tests/attacks"], rel),
         ("gateway", python + ["tests/gateway"], san),
         ("moves", python + ["tests/move"], rel),
-        ("tokens", python + ["tests/tokens"], rel),
+        ("tokens", python + ["tests/tokens"], dict(rel, LATCHKEY_SANITIZED=str(sanitized))),
         ("faults", ["tests/faults/run"], san),
         ("browser", python + ["tests/browser"], rel),
     ]

@@ -204,6 +204,14 @@ def test_inspect_shows_without_believing(latchkey):
     assert latchkey.json("token", "inspect", "-", input=token)["kind"] == "jwt"
 
 
+def test_inspect_of_a_refresh_token_tells_its_login_and_no_secret(latchkey):
+    random, mac = "XRjWkRi-uZkYcLLu78UOJA", "MpGj3CiYlZIbNLsTe_Tgs7TIOxmVJi4x_YWPVLAQW38"
+    shown = latchkey.text("token", "inspect", "-", input=f"r1.rxIUQRbKH5EPOMrQ.1795264140.2.{random}.{mac}")
+    assert random not in shown and mac not in shown
+    said = json.loads(shown)
+    assert (said["kind"], said["session"], said["number"]) == ("refresh", "rxIUQRbKH5EPOMrQ", 2) and said["age"] > 0
+
+
 def test_inspect_shows_a_simple_token(keys):
     token = keys.text("token", "mint", "--kind", "simple", "--user", "u", "--param", "a=b", "--no-session").strip()
     shown = keys.json("token", "inspect", token)

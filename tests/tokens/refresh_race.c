@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * refresh_race URL ROUNDS CLIENTS: CLIENTS threads of three processes refresh one token at the same moment,
+ * in each of ROUNDS; all of a round must be given one successor, which is the token of the next. Prints what
+ * it counted; exit status 1 when a round gave anything else. Three nodes without HTTP before them: as many at
+ * once as a store is ever asked.
+ */
+#include "shm/table.h"
+#include <latchkey/guard.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NODES = 3, CLIENTS_MAX = 300 };
+
+typedef struct answer {
+    lk_status status;
+    lk_refreshed how;
+    char token[LK_REFRESH_MAX + 1];
+} answer;
+
+/* What the processes share. */
+typedef struct arena {
+    pthread_barrier_t begin, end;
+    char token[LK_REFRESH_MAX + 1];
+    bool over;
+    unsigned clients;
+    long retried[CLIENTS_MAX];
+    answer answers[CLIENTS_MAX];
+} arena;
+
+typedef struct node {
+    lk_settings settings;
+    lk_keyring *ring;
+    lk_table *table;
+    lk_store *store;
+    lk_guard *guard;
+} node;
+
+typedef struct client {
+    arena *shared;
+    node *on;
+    unsigned number;
+} client;
+
+static void must(lk_status status, const char *what, const lk_note *note)
+{
+    if (status == LK_OK)
+        return;
+    fprintf(stderr, "%s: %s (%s)\n", what, lk_status_name(status), note->text);
+    exit(3);
+}
+
+static void open_node(node *n, const char *url, const char *keys)
+{
+    const lk_env *env = lk_env_system();
+    lk_note note = {""};
+    bool joined;
+    lk_settings_init(&n->settings);
+    snprintf(n->settings.store, sizeof(n->settings.store), "%s", url);
+    snprintf(n->settings.keys, sizeof(n->settings.keys), "%s", keys);
+    must(lk_keyring_open(env, keys, true, &n->ring, &note), "keys", &note);
+    must(lk_table_open(env, NULL, 8u << 20, &n->table, &joined, &note), "table", &note);
+    must(lk_store_open(env, url, n->table, &n->store, &note), "store", &note);
+    lk_guard_parts parts = {
+        .env = env, .settings = &n->settings, .ring = n->ring, .table = n->table, .store = n->store};
+    must(lk_guard_open(parts, &n->guard, &note), "guard", &note);
+}
+
+static void close_node(node *n)
+{
+    lk_guard_close(n->guard);
+    lk_store_close(n->store);
+    lk_table_close(n->table);
+    lk_keyring_free(n->ring);
+}
+
+/* A store that cannot be asked just now is asked again, as a client would: that is told apart in the figures.
+ */
+static void *work(void *context)
+{
+    client *c = context;
+    arena *a = c->shared;
+    lk_issued *out = malloc(sizeof(*out));
+    for (;;) {
+        (void)pthread_barrier_wait(&a->begin);
+        if (a->over)
+            break;
+        answer *mine = &a->answers[c->number];
+        for (int try = 0; try < 200; try++) {
+            lk_refresh_ask ask = {.text = lk_view_of(a->token)};
+            mine->status = lk_guard_refresh(c->on->guard, &ask, out);
+            mine->how = ask.how;
+            memcpy(mine->token, out->refresh.text, sizeof(mine->token));
+            if (mine->status != LK_FAULT)
+                break;
+            a->retried[c->number]++;
+            (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        }
+        (void)pthread_barrier_wait(&a->end);
+    }
+    free(out);
+    return NULL;
+}
+
+/* One node: every NODES-th client, beginning with FIRST. */
+static int run_node(arena *a, unsigned first, const char *url, const char *keys)
+{
+    static node n;
+    static client clients[CLIENTS_MAX];
+    pthread_t threads[CLIENTS_MAX];
+    open_node(&n, url, keys);
+    for (unsigned i = first; i < a->clients; i += NODES) {
+        clients[i] = (client){a, &n, i};
+        if (pthread_create(&threads[i], NULL, work, &clients[i]) != 0)
+            return 3;
+    }
+    for (unsigned i = first; i < a->clients; i += NODES)
+        (void)pthread_join(threads[i], NULL);
+    close_node(&n);
+    return 0;
+}
+
+/* Did all get one successor, that nobody had before, and one of them first? */
+static bool judge(const arena *a, int round)
+{
+    unsigned first = 0;
+    for (unsigned i = 0; i < a->clients; i++) {
+        const answer *one = &a->answers[i];
+        if (one->status != LK_OK || strcmp(one->token, a->answers[0].token) != 0 ||
+            strcmp(one->token, a->token) == 0) {
+            printf("round %d, client %u: %s %s\n", round, i, lk_status_name(one->status), one->token);
+            return false;
+        }
+        first += one->how == LK_REFRESHED_NEW;
+    }
+    if (first != 1)
+        printf("round %d: %u rotated it\n", round, first);
+    return first == 1;
+}
+
+static void first_token(arena *a, const char *url, const char *keys)
+{
+    static node n;
+    static lk_issued issued;
+    lk_note note = {""};
+    lk_login login = {.user = LK_VIEW("alice"), .name = LK_VIEW("alice"), .refreshes = true};
+    must(lk_store_setup(lk_env_system(), url, true, &note), "set up", &note);
+    open_node(&n, url, keys);
+    must(lk_guard_issue(n.guard, LK_KIND_JWT, &login, NULL, NULL, &issued, &note), "login", &note);
+    memcpy(a->token, issued.refresh.text, sizeof(a->token));
+    close_node(&n);
+}
+
+static arena *share(unsigned clients)
+{
+    pthread_barrierattr_t shared;
+    arena *a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (a == MAP_FAILED)
+        exit(3);
+    a->clients = clients;
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    pthread_barrier_init(&a->begin, &shared, clients + 1);
+    pthread_barrier_init(&a->end, &shared, clients + 1);
+    return a;
+}
+
+static int race(arena *a, int rounds)
+{
+    int good = 0;
+    for (; good < rounds; good++) {
+        (void)pthread_barrier_wait(&a->begin);
+        (void)pthread_barrier_wait(&a->end);
+        if (!judge(a, good))
+            break;
+        memcpy(a->token, a->answers[0].token, sizeof(a->token));
+    }
+    a->over = true;
+    (void)pthread_barrier_wait(&a->begin);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    char keys[] = "/tmp/latchkey-race-XXXXXX", path[64];
+    int rounds = argc == 4 ? atoi(argv[2]) : 0, clients = argc == 4 ? atoi(argv[3]) : 0, status = 0;
+    if (rounds < 1 || clients < NODES || clients > CLIENTS_MAX || mkdtemp(keys) == NULL) {
+        fprintf(stderr, "refresh_race URL ROUNDS CLIENTS\n");
+        return 2;
+    }
+    snprintf(path, sizeof(path), "%s/keys", keys);
+    arena *a = share((unsigned)clients);
+    pid_t setter = fork(), nodes[NODES];
+    if (setter == 0) {
+        first_token(a, argv[1], path);
+        exit(0);
+    }
+    (void)waitpid(setter, &status, 0);
+    if (status != 0)
+        return 3;
+    for (unsigned i = 0; i < NODES; i++) {
+        nodes[i] = fork();
+        if (nodes[i] == 0)
+            exit(run_node(a, i, argv[1], path));
+    }
+    time_t begun = time(NULL);
+    int good = race(a, rounds);
+    for (unsigned i = 0; i < NODES; i++)
+        (void)waitpid(nodes[i], &status, 0);
+    long retried = 0;
+    for (int i = 0; i < clients; i++)
+        retried += a->retried[i];
+    snprintf(path, sizeof(path), "rm -rf %s", keys);
+    if (system(path) != 0)
+        return 3;
+    printf("%d of %d rounds, %d clients on %d nodes, %ld answers with one successor each round, %ld asked "
+           "again, "
+           "%ld s\n",
+           good, rounds, clients, NODES, (long)good * clients, retried, (long)(time(NULL) - begun));
+    return good == rounds ? 0 : 1;
+}
