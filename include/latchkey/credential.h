@@ -88,7 +88,6 @@ LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_s
 
 /* --- api_key: lk_<8 public>_<32 secret>
  * ------------------------------------------------------------------- */
-#define LK_API_KEY_PUBLIC_LEN 8
 #define LK_API_KEY_SECRET_LEN 32
 #define LK_API_KEY_LEN (3 + LK_API_KEY_PUBLIC_LEN + 1 + LK_API_KEY_SECRET_LEN)
 

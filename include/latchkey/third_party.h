@@ -7,7 +7,7 @@
 #define LATCHKEY_THIRD_PARTY_H
 
 #include <latchkey/account.h>
-#include <latchkey/credential.h>
+#include <latchkey/session.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -47,7 +47,7 @@ HEADER_LAYER = {
     'memory': 'shm',
     'keyring': 'keyring', 'keys': 'keyring',
     'settings': 'settings',
-    'credential': 'credential', 'proof': 'credential', 'store': 'store', 'account': 'account',
+    'credential': 'credential', 'proof': 'credential', 'store': 'store', 'account': 'account', 'third_party': 'account',
     'guard': 'guard', 'trust': 'guard', 'explain': 'guard',
     'service': 'service', 'data': 'service',
 }
