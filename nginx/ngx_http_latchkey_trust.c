@@ -174,6 +174,8 @@ ngx_http_latchkey_trust_ask(ngx_http_request_t *r,
 
     ask->has_question = 1;
     ask->question.wants_session = 0;
+    ask->question.wants_own_keys = 0;
+    ask->question.wants_api_key = 0;
     ask->question.wants_view = question->wants_view;
     ask->question.wants_keys = question->wants_keys;
     ask->question.status = LK_FAULT;
