@@ -6,20 +6,11 @@
 
 /* "none" is not here, and nothing can put it here. */
 static const lk__algorithm *const table[LK_ALG_COUNT] = {
-    [LK_ALG_HS256] = &lk__hs256,
-    [LK_ALG_ES256] = &lk__es256,
-    [LK_ALG_RS256] = &lk__rs256,
-    [LK_ALG_EDDSA] = &lk__eddsa,
-    [LK_ALG_HS384] = &lk__hs384,
-    [LK_ALG_HS512] = &lk__hs512,
-    [LK_ALG_RS384] = &lk__rs384,
-    [LK_ALG_RS512] = &lk__rs512,
-    [LK_ALG_PS256] = &lk__ps256,
-    [LK_ALG_PS384] = &lk__ps384,
-    [LK_ALG_PS512] = &lk__ps512,
-    [LK_ALG_ES384] = &lk__es384,
-    [LK_ALG_ES512] = &lk__es512,
-    [LK_ALG_ED448] = &lk__ed448,
+    [LK_ALG_HS256] = &lk__hs256, [LK_ALG_ES256] = &lk__es256, [LK_ALG_RS256] = &lk__rs256,
+    [LK_ALG_EDDSA] = &lk__eddsa, [LK_ALG_HS384] = &lk__hs384, [LK_ALG_HS512] = &lk__hs512,
+    [LK_ALG_RS384] = &lk__rs384, [LK_ALG_RS512] = &lk__rs512, [LK_ALG_PS256] = &lk__ps256,
+    [LK_ALG_PS384] = &lk__ps384, [LK_ALG_PS512] = &lk__ps512, [LK_ALG_ES384] = &lk__es384,
+    [LK_ALG_ES512] = &lk__es512, [LK_ALG_ED448] = &lk__ed448,
 };
 
 const lk__algorithm *lk__algorithm_of(lk_alg alg)

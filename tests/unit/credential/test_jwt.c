@@ -515,10 +515,9 @@ static void claims_we_do_not_know_are_passed_over(void **state)
 
     (void)state;
     assert_int_equal(
-        check_jwt(
-            craft_claims("{\"http://example.com/is_root\":true,\"may_act\":{\"sub\":\"evil\"},"
-                         "\"Sub\":\"evil\",\"sub\":\"u\",\"n\":[[[1]]],\"subx\":\"evil\"}"),
-            &lenient, &c, &why),
+        check_jwt(craft_claims("{\"http://example.com/is_root\":true,\"may_act\":{\"sub\":\"evil\"},"
+                               "\"Sub\":\"evil\",\"sub\":\"u\",\"n\":[[[1]]],\"subx\":\"evil\"}"),
+                  &lenient, &c, &why),
         LK_OK);
     assert_view(c.user, "u");
 }
