@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "security-checklist.md"
 RULES = range(1, 136)
-RUN_BY_PYTEST = ("rules", "cli", "attacks", "gateway", "browser")  # the folders of tests/run.py
+RUN_BY_PYTEST = ("rules", "cli", "attacks", "gateway", "tokens", "browser")  # the folders of tests/run.py
 LINE = re.compile(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|(.*)\|$", re.M)
 NAMED = re.compile(r"`([\w/.-]+\.(?:py|c))::(\w+)`")
 
