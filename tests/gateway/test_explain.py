@@ -41,6 +41,11 @@ def steps(said):
     return {step["name"]: step for step in said["steps"]}
 
 
+def outline(said):
+    """Without the values, in which time goes on."""
+    return said["verdict"], said["reason"], said["status"], [(step["name"], step["answer"]) for step in said["steps"]]
+
+
 def token(world, name, kind):
     answer = world.client().login(name, credential=kind, carrier="header")
     assert answer.status == 200, answer
@@ -106,7 +111,7 @@ def test_admin_call_says_the_same_to_administrators_and_nothing_to_others(world)
     assert said.status == 200, said
     assert (said.json["verdict"], said.json["reason"], said.json["status"]) == ("refuse", "insufficient_role", 403)
     assert text not in said.text
-    assert said.json == explain(world, text, "--location", "required role=owner")
+    assert outline(said.json) == outline(explain(world, text, "--location", "required role=owner"))
     said = admin(world, {"public_id": public_id})
     assert said.json["verdict"] == "allow" and steps(said.json)["user"]["answer"] == "seen"
     assert admin(world, {"credential": text}, name="alice").status == 403
