@@ -86,6 +86,7 @@ const cli_command *cli_find_group(const char *group);
 extern const cli_command cli_serve_commands[];
 extern const cli_command cli_user_commands[];
 extern const cli_command cli_session_commands[];
+extern const cli_command cli_device_commands[];
 extern const cli_command cli_key_commands[];
 extern const cli_command cli_token_commands[];
 extern const cli_command cli_explain_commands[];

@@ -12,6 +12,7 @@ const cli_command *const cli_groups[] = {
     cli_serve_commands,
     cli_user_commands,
     cli_session_commands,
+    cli_device_commands,
     cli_key_commands,
     cli_token_commands,
     cli_client_commands,

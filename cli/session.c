@@ -270,6 +270,11 @@ static int revoke_one(const cli *c, const cli_place *place, lk_reason reason)
     if (lk_guard_end(place->guard, one.session.realm, &key, reason) != LK_OK) {
         return cli_fault(c, "the store failed; the session may still be alive");
     }
+    /* The mark of its end goes after a while: its device would begin another one then. */
+    if (one.session.device.len > 0 && lk_guard_cutoff(place->guard, LK_LEVEL_DEVICE, one.session.realm,
+                                                      one.session.device, reason, NULL, NULL) != LK_OK) {
+        return cli_fault(c, "the session ended, but its device may be given another");
+    }
     json_t *object = json_object();
     cli_set_number(object, "sessions_ended", 1);
     return cli_done(c, object, "session %s ended", c->arguments[0]);
