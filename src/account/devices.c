@@ -273,7 +273,8 @@ static lk_status add_work(lk_sql_link *link, void *argument)
 
 lk_status lk_accounts_device_add(lk_accounts *a, lk_device *d, lk_note *note)
 {
-    lk_status status = lk_accounts_device_words_check(lk_view_of(d->label), lk_view_of(d->device_class), note);
+    lk_status status =
+        lk_accounts_device_words_check(lk_view_of(d->label), lk_view_of(d->device_class), note);
 
     if (status != LK_OK)
         return status;
