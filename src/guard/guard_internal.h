@@ -199,7 +199,7 @@ void lk__verified_put(lk_guard *g, lk_view text, uint64_t set, int64_t now_s, co
 typedef struct lk__moment {
     int64_t now_s;
     uint64_t cutoffs;
-    const lk_keyring *ring;
+    const void *keys;  /* lk_keyring_edition */
     uint64_t sessions; /* of a session alone */
     uint64_t trusts;   /* the key sets of other issuers */
 } lk__moment;

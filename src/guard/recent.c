@@ -12,6 +12,7 @@
  * what a location asks for, and what a single request has to prove, is judged each time.
  */
 #include "guard/trust_internal.h"
+#include <latchkey/keys.h>
 #include <string.h>
 
 enum { SLOT_BITS = 9, SLOTS = 1 << SLOT_BITS, TEXT_MAX = 1024, TAIL = 8 };
@@ -77,7 +78,7 @@ lk__moment lk__moment_now(lk_guard *g, int64_t now_s)
 {
     return (lk__moment){.now_s = now_s,
                         .trusts = lk__trusts_mark(g),
-                        .ring = g->parts.ring,
+                        .keys = lk_keyring_edition(g->parts.ring),
                         .cutoffs = atomic_load_explicit(lk_table_word(g->parts.table, LK_WORD_CUTOFFS),
                                                         memory_order_acquire)};
 }
@@ -94,7 +95,7 @@ bool lk__moment_of_session(lk_guard *g, const lk_session_key *key, lk__moment *m
 static bool holds(lk_guard *g, const slot *s, const lk__moment *now)
 {
     lk__moment m = *now;
-    if (s->moment.now_s != m.now_s || s->moment.cutoffs != m.cutoffs || s->moment.ring != m.ring ||
+    if (s->moment.now_s != m.now_s || s->moment.cutoffs != m.cutoffs || s->moment.keys != m.keys ||
         s->moment.trusts != m.trusts)
         return false;
     return s->id.kind != LK_KIND_SESSION_ID ||

@@ -187,6 +187,11 @@ static void take_uses(lk_keyring *ring, lk_key_used each, void *context)
     }
 }
 
+const void *lk_keyring_edition(const lk_keyring *ring)
+{
+    return lk__ring_now(ring);
+}
+
 void lk_keyring_uses(lk_keyring *ring, lk_key_used each, void *context)
 {
     take_uses(ring, each, context);
