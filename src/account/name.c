@@ -50,6 +50,14 @@ static lk_status name_letters_check(lk_view name, lk_note *note)
     return at_blank ? refuse(note, "The name ends with a blank.") : LK_OK;
 }
 
+/* Applications know an OAuth client that acts for itself as "client:NAME", where users have their names. */
+static bool is_like_client(lk_view name)
+{
+    const lk_view kept = LK_VIEW("client:");
+
+    return name.len >= kept.len && lk_view_equal_nocase(lk_view_part(name, 0, kept.len), kept);
+}
+
 lk_status lk_name_normalize(lk_view name, lk_buf *out, lk_note *note)
 {
     uint8_t memory[NAME_INPUT_MAX * NFKC_GROWTH];
@@ -70,6 +78,8 @@ lk_status lk_name_normalize(lk_view name, lk_buf *out, lk_note *note)
     }
     if (len > LK_USER_NAME_MAX)
         status = refuse(note, "The name is longer than 128 bytes.");
+    else if (is_like_client(lk_view_make(text, len)))
+        status = refuse(note, "The name begins with \"client:\", as programs are named.");
     else
         status = name_letters_check(lk_view_make(text, len), note);
     if (status == LK_OK) {

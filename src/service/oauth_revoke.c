@@ -4,7 +4,8 @@
  *
  * A token that a client was given is revoked alone, by a cut-off of its name (jti) at level family; by that
  * client, or by one with the grant `revoke`. Any other credential of ours goes with its session, and for that
- * the grant is needed. What is not good any more, or never was, is answered with 200 as well.
+ * the grant is needed; a refresh token ends its login, with all its access tokens. What is not good any more,
+ * or never was, is answered with 200 as well.
  */
 #include "service/oauth.h"
 
@@ -29,6 +30,28 @@ static lk_status revoke(lk__call *c, const lk_identity *id, const lk_claims *cla
     return lk_guard_end_of(g, id, LK_REASON_REVOKED);
 }
 
+/* Is TOKEN a refresh token? Then it is answered: its family ends, of which its text alone does not say
+ * whether it is still there. A used one ends it as well, as it would at /auth/refresh. */
+static bool revoke_family(lk__call *c, const lk_client *client, lk_view token)
+{
+    lk_refresh_ask ask = {.text = token, .presented = &c->presented};
+    lk_status status = lk_guard_refresh_look(c->s->guard, &ask);
+    if (status == LK_REFUSED && !ask.id.has_session)
+        return false;
+    if (status == LK_FAULT || status == LK_FULL)
+        lk__oauth_unavailable(c);
+    else if ((client->grants & LK_CLIENT_REVOKE) == 0)
+        lk__oauth_error(c, 400, "unauthorized_client", "that token was not given to this client");
+    else if (ask.id.has_session && lk_guard_end_of(c->s->guard, &ask.id, LK_REASON_REVOKED) != LK_OK)
+        lk__oauth_unavailable(c);
+    else {
+        lk__audit(c, "token_revoked", LK_REASON_REVOKED, 200, lk_view_of(client->name),
+                  ask.id.has_session ? &ask.id : NULL);
+        done(c);
+    }
+    return true;
+}
+
 void lk__oauth_revoke(lk__call *c)
 {
     lk_client client;
@@ -47,6 +70,8 @@ void lk__oauth_revoke(lk__call *c)
         lk__oauth_error(c, 400, "invalid_request", "token is missing");
         return;
     }
+    if (revoke_family(c, &client, token))
+        return;
     if (!lk__oauth_token(c, token, lk_view_of(client.audience), id))
         return;
     if (!id->logged_in || id->kind == LK_KIND_API_KEY) {

@@ -555,6 +555,24 @@ def test_a_client_revokes_its_own_token_alone(site):
     assert site.get("/any/", session).status == 401 and site.get("/billing/", two).status == 401
 
 
+def test_a_client_that_may_ends_a_login_by_its_refresh_token(site):
+    visitor = Client(site.port)
+    answer = visitor.post("/auth/login", {"username": "alice", "password": "correct horse battery staple", "credential": "jwt",
+                                          "carrier": "header"})
+    assert answer.status == 200
+    token, refresh = answer.json["token"], answer.json["refresh_token"]
+    for forged in (refresh[:-2], refresh[:-1] + ("A" if refresh[-1] != "A" else "B"), "r1." + "A" * 40):
+        assert site.form("/oauth2/revoke", {"token": forged}, ("billing", site.secret)).status == 200
+    refused = site.form("/oauth2/revoke", {"token": refresh}, ("plain", site.plain))
+    assert refused.status == 400 and refused.json["error"] == "unauthorized_client"
+    assert site.get("/any/", token).status == 200
+    secret = site.client_add("porter", "--grants", "revoke")
+    for _ in range(2):
+        assert site.form("/oauth2/revoke", {"token": refresh}, ("porter", secret)).status == 200
+    assert site.get("/any/", token).status == 401
+    assert Client(site.port).post("/auth/refresh", {"refresh_token": refresh}).status == 401
+
+
 def test_metadata_names_what_there_is(site):
     said = Client(site.port).get("/.well-known/oauth-authorization-server").json
     base = f"http://127.0.0.1:{site.port}"

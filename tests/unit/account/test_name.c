@@ -148,6 +148,22 @@ static void a_name_is_as_long_as_it_is_after_normalising(void **state)
     assert_int_equal(normal(name, out, NULL), LK_REFUSED);
 }
 
+static void a_name_like_that_of_an_oauth_client_is_refused(void **state)
+{
+    (void)state;
+    static const char *const like[] = {"client:billing", "CLIENT:billing", "client:",
+                                       "\xef\xbd\x83lient\xef\xbc\x9a"
+                                       "billing"};
+    for (size_t i = 0; i < 4; i++) {
+        char room[LK_USER_NAME_MAX];
+        lk_buf out = lk_buf_over(room, sizeof(room));
+        assert_int_equal(lk_name_normalize(lk_view_of(like[i]), &out, NULL), LK_REFUSED);
+    }
+    char room[LK_USER_NAME_MAX];
+    lk_buf out = lk_buf_over(room, sizeof(room));
+    assert_int_equal(lk_name_normalize(LK_VIEW("client"), &out, NULL), LK_OK);
+}
+
 static void a_name_that_does_not_fit_the_buffer_is_full(void **state)
 {
     uint8_t memory[4];
@@ -224,6 +240,7 @@ int main(void)
         cmocka_unit_test(what_can_be_no_name_is_refused_with_its_rule),
         cmocka_unit_test(a_nul_in_a_name_is_a_control_character),
         cmocka_unit_test(a_name_is_as_long_as_it_is_after_normalising),
+        cmocka_unit_test(a_name_like_that_of_an_oauth_client_is_refused),
         cmocka_unit_test(a_name_that_does_not_fit_the_buffer_is_full),
         cmocka_unit_test(folding_what_is_folded_changes_nothing),
         cmocka_unit_test(roles_are_words_each_once),

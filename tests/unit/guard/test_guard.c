@@ -589,7 +589,10 @@ static void carriers_that_disagree_are_refused(void **state)
     lk_view cookie = lk_view_of(cookie_text), bearer = lk_view_of(bearer_text);
     lk_presented both = {.cookies = &cookie, .cookies_n = 1, .authorization = &bearer, .authorization_n = 1};
     lk_guard_check(w.guard, &both, &required, &id);
-    assert_out(&id, "malformed");
+    assert_string_equal(lk_reason_word(id.reason), "malformed");
+    assert_int_equal(id.verdict, LK_VERDICT_REFUSE);
+    assert_int_equal(lk_identity_http_status(&id), 400); /* RFC 6750 section 3.1: two methods at once */
+    assert_false(id.logged_in);
     (void)snprintf(bearer_text, sizeof(bearer_text), "Bearer %s", a.text);
     bearer = lk_view_of(bearer_text);
     lk_guard_check(w.guard, &both, &required, &id);
