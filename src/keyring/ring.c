@@ -238,22 +238,30 @@ void lk__ring_settle(lk_keyring *ring)
  * A rotation writes the new key before it changes the old one, so that there is no moment without one; and a
  * copy of a directory may have got the one file and not yet the other. So more than one may be said to sign:
  * then it is the one that began last. And when none is, because a copy lacks the new file, the last that did
- * goes on: a signature by a key that retires is good, and no signature at all locks everybody out. */
+ * goes on: a signature by a key that retires is good, and no signature at all locks everybody out. So does a
+ * clock that was set back to before the first of them: then it is the one that begins next. */
 const lk__entry *lk__ring_signer(const lk_keyring *ring, lk_alg alg, int64_t now_s)
 {
-    const lk__entry *active = NULL, *last = NULL;
+    const lk__entry *active = NULL, *last = NULL, *next = NULL;
 
     for (size_t i = 0; i < ring->n; i++) {
         const lk__entry *entry = &ring->entries[i];
 
-        if (entry->signer == NULL || entry->info.alg != alg || entry->life.signs_s > now_s)
+        if (entry->signer == NULL || entry->info.alg != alg || entry->life.signs_s == LK_KEY_NEVER)
             continue;
+        if (entry->life.signs_s > now_s) {
+            if (next == NULL || entry->life.signs_s < next->life.signs_s)
+                next = entry;
+            continue;
+        }
         if (entry->life.retires_s > now_s && (active == NULL || entry->life.signs_s >= active->life.signs_s))
             active = entry;
         if (entry->life.retires_s > 0 && (last == NULL || entry->life.signs_s >= last->life.signs_s))
             last = entry;
     }
-    return active != NULL ? active : last;
+    if (active != NULL || last != NULL)
+        return active != NULL ? active : last;
+    return next;
 }
 
 const lk__entry *lk__ring_find(const lk_keyring *ring, lk_view kid)
