@@ -135,8 +135,8 @@ ngx_http_latchkey_lane_ask(ngx_http_request_t *r, const lk_question *question)
         ask->question.wants_own_keys = question->wants_own_keys;
         ask->question.wants_api_key = question->wants_api_key;
         ask->question.key = question->key;
-        ngx_memcpy(ask->question.public, question->public,
-                   sizeof(question->public));
+        ngx_memcpy(ask->question.api_key, question->api_key,
+                   sizeof(question->api_key));
     }
 
     ngx_queue_insert_tail(&lane->waiting, &ask->queue);

@@ -95,15 +95,15 @@ LK_CHECKED lk_status lk_session_id_read(const lk_keyring *ring, lk_view id, lk_s
 bool lk_api_key_is_public(lk_view text);
 /* Make a fresh key (OUT is NUL-terminated; wipe it when shown). LK_OK; LK_FAULT. */
 LK_CHECKED lk_status lk_api_key_make(const lk_env *env, const lk_keyring *ring, char out[LK_API_KEY_LEN + 1]);
-/* The secret of the key whose public part is PUBLIC, as its 32 characters: what a signed request is checked
- * with. Wipe it. LK_OK; LK_REFUSED when PUBLIC can be none; LK_FAULT. No allocation. */
-LK_CHECKED lk_status lk_api_key_secret(const lk_keyring *ring, lk_view public, lk_secret *out);
-/* Was TEXT made with RING? Constant time. LK_OK with *public viewing into TEXT; LK_REFUSED; LK_FAULT. That a
- * key was made says nothing of whether it was given back since. No allocation. */
-LK_CHECKED lk_status lk_api_key_prove(const lk_keyring *ring, lk_view text, lk_view *public);
-/* Name and proof of the session that the key PUBLIC has during EPOCH. LK_OK; LK_REFUSED; LK_FAULT. No
+/* The secret of the key whose public part is PUBLIC_PART, as its 32 characters: what a signed request is
+ * checked with. Wipe it. LK_OK; LK_REFUSED when it can be none; LK_FAULT. No allocation. */
+LK_CHECKED lk_status lk_api_key_secret(const lk_keyring *ring, lk_view public_part, lk_secret *out);
+/* Was TEXT made with RING? Constant time. LK_OK with *public_part viewing into TEXT; LK_REFUSED; LK_FAULT.
+ * That a key was made says nothing of whether it was given back since. No allocation. */
+LK_CHECKED lk_status lk_api_key_prove(const lk_keyring *ring, lk_view text, lk_view *public_part);
+/* Name and proof of the session that the key PUBLIC_PART has during EPOCH. LK_OK; LK_REFUSED; LK_FAULT. No
  * allocation. */
-LK_CHECKED lk_status lk_api_key_session(const lk_keyring *ring, lk_view public, int64_t epoch,
+LK_CHECKED lk_status lk_api_key_session(const lk_keyring *ring, lk_view public_part, int64_t epoch,
                                         lk_session_key *key, uint8_t proof[LK_SESSION_PROOF_LEN]);
 
 /* --- sealed: v1.kid.box, the whole session in the client
@@ -156,9 +156,9 @@ LK_CHECKED lk_status lk_token_param_add(lk_view name, lk_view value, lk_buf *par
 /* One fixed parameter by name from claims->params, as it is written there: a comma in it is %2C, a percent
  * sign %25. LK_OK or LK_MISS. */
 LK_CHECKED lk_status lk_token_param(lk_view params, lk_view name, lk_view *value);
-/* The same where names know no case and have only letters, digits and _ (variables of nginx): a _ in NAME stands
- * for -, . and _. The text itself, without escapes, is appended to OUT. LK_OK; LK_MISS, also when two parameters
- * would answer to NAME, since neither may pass for the other; LK_FULL. */
+/* The same where names know no case and have only letters, digits and _ (variables of nginx): a _ in NAME
+ * stands for -, . and _. The text itself, without escapes, is appended to OUT. LK_OK; LK_MISS, also when two
+ * parameters would answer to NAME, since neither may pass for the other; LK_FULL. */
 LK_CHECKED lk_status lk_token_param_text(lk_view params, lk_view name, lk_buf *out);
 
 /* --- jwt
@@ -205,17 +205,19 @@ LK_CHECKED lk_status lk_device_key_read(const lk_env *env, lk_view jwk, lk_buf *
  * "latchkey device session\n" and the challenge. */
 #define LK_CHALLENGE_MAX 96
 #define LK_CHALLENGE_LIFE_S 120
-LK_CHECKED lk_status lk_challenge_make(const lk_env *env, const lk_keyring *ring, lk_view device, lk_buf *out);
+LK_CHECKED lk_status lk_challenge_make(const lk_env *env, const lk_keyring *ring, lk_view device,
+                                       lk_buf *out);
 /* *MADE_MS is when it was made: a device proves itself with each challenge once, and with none older than the
  * last one. LK_OK; LK_REFUSED; LK_STALE when its time is over; LK_FAULT. */
 LK_CHECKED lk_status lk_challenge_check(const lk_env *env, const lk_keyring *ring, lk_view device,
                                         lk_view challenge, int64_t *made_ms);
 /* Is SIGNATURE (base64url) that of JWK over CHALLENGE? LK_OK; LK_REFUSED; LK_FAULT. */
-LK_CHECKED lk_status lk_challenge_signed(const lk_env *env, lk_view jwk, lk_view challenge, lk_view signature);
+LK_CHECKED lk_status lk_challenge_signed(const lk_env *env, lk_view jwk, lk_view challenge,
+                                         lk_view signature);
 
-/* The id of the session that the device D is given after FROM (a public id, or nothing), when it holds TEXT (or
- * nothing, with a key of its own). Nobody else can tell: it is a keyed hash of all of these. Wipe it. LK_OK;
- * LK_FAULT. */
+/* The id of the session that the device D is given after FROM (a public id, or nothing), when it holds TEXT
+ * (or nothing, with a key of its own). Nobody else can tell: it is a keyed hash of all of these. Wipe it.
+ * LK_OK; LK_FAULT. */
 LK_CHECKED lk_status lk_device_session_id(const lk_keyring *ring, const lk_device *d, lk_view text,
                                           lk_view from, char id[LK_SESSION_ID_LEN + 1], lk_session_key *key);
 

@@ -195,7 +195,7 @@ typedef struct lk_question {
     bool wants_api_key;  /* the session is to be made from the row of an API key: that is asked of the
                         accounts, which may be slow, so it is for a batch of its own */
     lk_session_key key;
-    char public[9]; /* of the API key */
+    char api_key[9]; /* its public part */
 
     /* filled by lk_guard_ask */
     lk_status view;              /* LK_OK or LK_FAULT */
@@ -420,9 +420,10 @@ LK_CHECKED lk_status lk_guard_end_of(lk_guard *g, const lk_identity *id, lk_reas
  * every token). *ended counts. */
 LK_CHECKED lk_status lk_guard_end_user(lk_guard *g, lk_view realm, lk_view user, const lk_session_key *except,
                                        lk_reason reason, uint32_t *ended);
-/* The API key PUBLIC was taken back: its sessions end, and none is made from what a node read before. Fences
- * alone: a row that stays there is read again. LK_OK; LK_REFUSED when it can be no key; LK_FULL; LK_FAULT. */
-LK_CHECKED lk_status lk_guard_api_key_end(lk_guard *g, lk_view public, lk_reason reason);
+/* The API key PUBLIC_PART was taken back: its sessions end, and none is made from what a node read before.
+ * Fences alone: a row that stays there is read again. LK_OK; LK_REFUSED when it can be no key; LK_FULL;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_guard_api_key_end(lk_guard *g, lk_view public_part, lk_reason reason);
 /* May sessions of this gateway be sealed in cookies, of which no store has a list? Then all of a user's end
  * by one cut-off, and the one that is to stay has to be issued anew after it. */
 bool lk_guard_seals(const lk_guard *g);

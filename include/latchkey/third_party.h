@@ -46,19 +46,20 @@ LK_CHECKED lk_status lk_api_key_describe(const lk_api_key_wish *wish, int64_t no
 LK_CHECKED lk_status lk_accounts_api_key_add(lk_accounts *a, const lk_api_key *key, uint32_t max,
                                              lk_note *note);
 
-/* The key PUBLIC and its user, for a use: if it is there, not over, and its user is enabled; its time of use
- * is noted. LK_OK; LK_MISS; LK_FAULT. */
-LK_CHECKED lk_status lk_accounts_api_key_use(lk_accounts *a, lk_view public, lk_api_key *out, lk_user *user);
+/* The key PUBLIC_PART and its user, for a use: if it is there, not over, and its user is enabled; its time of
+ * use is noted. LK_OK; LK_MISS; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_api_key_use(lk_accounts *a, lk_view public_part, lk_api_key *out,
+                                             lk_user *user);
 
 /* The keys of USER, oldest first; *n receives how many. LK_OK; LK_FAULT. */
 LK_CHECKED lk_status lk_accounts_api_keys(lk_accounts *a, lk_view user, lk_api_key *out, size_t cap,
                                           size_t *n);
-/* Who has the key PUBLIC? LK_OK; LK_MISS; LK_FAULT. */
-LK_CHECKED lk_status lk_accounts_api_key_get(lk_accounts *a, lk_view public, lk_api_key *out);
+/* Who has the key PUBLIC_PART? LK_OK; LK_MISS; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_api_key_get(lk_accounts *a, lk_view public_part, lk_api_key *out);
 
-/* Take back the key PUBLIC of USER, or (empty PUBLIC) all of them; their sessions are the caller's to end
- * (lk_guard_api_key_end). LK_OK; LK_MISS when there was none; LK_FAULT. */
-LK_CHECKED lk_status lk_accounts_api_key_remove(lk_accounts *a, lk_view user, lk_view public);
+/* Take back the key PUBLIC_PART of USER, or (empty PUBLIC_PART) all of them; their sessions are the caller's
+ * to end (lk_guard_api_key_end). LK_OK; LK_MISS when there was none; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_api_key_remove(lk_accounts *a, lk_view user, lk_view public_part);
 
 /* ---- OAuth clients ---- docs/third-parties.md */
 

@@ -255,7 +255,7 @@ static void from_before(making *m)
 
 void lk__api_key_ask(lk_guard *g, lk_question *q)
 {
-    making m = {.g = g, .q = q, .public = lk_view_make(q->public, LK_API_KEY_PUBLIC_LEN)};
+    making m = {.g = g, .q = q, .public = lk_view_make(q->api_key, LK_API_KEY_PUBLIC_LEN)};
     lk_session_key key;
 
     q->status = LK_FAULT;

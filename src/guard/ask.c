@@ -120,7 +120,7 @@ static void ask_for_keys(lk_guard *g, lk_question *const *questions, size_t n)
             continue;
         for (size_t k = 0; k < i && same == NULL; k++)
             if (questions[k]->wants_api_key &&
-                memcmp(questions[k]->public, q->public, sizeof(q->public)) == 0)
+                memcmp(questions[k]->api_key, q->api_key, sizeof(q->api_key)) == 0)
                 same = questions[k];
         if (same == NULL) {
             lk__api_key_ask(g, q);

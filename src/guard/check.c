@@ -369,8 +369,8 @@ static lk_status ask_for_key(attempt *a, lk_view public, const lk_session_key *k
     a->question->wants_session = true;
     a->question->wants_api_key = true;
     a->question->key = *key;
-    memcpy(a->question->public, public.p, LK_API_KEY_PUBLIC_LEN);
-    a->question->public[LK_API_KEY_PUBLIC_LEN] = '\0';
+    memcpy(a->question->api_key, public.p, LK_API_KEY_PUBLIC_LEN);
+    a->question->api_key[LK_API_KEY_PUBLIC_LEN] = '\0';
     a->asks = true;
     return LK_MISS;
 }
@@ -403,7 +403,7 @@ static lk_status check_api_key(attempt *a, lk_view text)
     if (status != LK_OK)
         return status;
     bool made = answer != NULL && answer->wants_api_key &&
-                lk_view_equal(public, lk_view_make(answer->public, LK_API_KEY_PUBLIC_LEN));
+                lk_view_equal(public, lk_view_make(answer->api_key, LK_API_KEY_PUBLIC_LEN));
     /* The epoch may have ended while the accounts were asked: what was made for this key is good, too. */
     if (made)
         take_made(answer, &key, proof);
@@ -814,8 +814,8 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
  * one request, and judged with each; whom a token has to be for is the location's to say. */
 static bool rests_on_itself(const attempt *a, const candidate *c)
 {
-    return !a->presented->looks_only && !c->by_dpop && a->presented->proofs_n == 0 && !a->presented->is_signed &&
-           a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
+    return !a->presented->looks_only && !c->by_dpop && a->presented->proofs_n == 0 &&
+           !a->presented->is_signed && a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
 }
 
 /* Who TEXT is, by a check in full. */

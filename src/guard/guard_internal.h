@@ -227,7 +227,7 @@ LK_CHECKED lk_status lk__api_key_name(const lk_guard *g, lk_view public, int64_t
                                       uint8_t proof[LK_SESSION_PROOF_LEN]);
 /* Is a key with BOUNDS good from ADDRESS, under RULE? LK_REASON_NONE, or why not. */
 lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, lk_view address, lk_view bounds);
-/* Make the session of Q->public from its row, as an answer to Q. Blocking. */
+/* Make the session of Q->api_key from its row, as an answer to Q. Blocking. */
 void lk__api_key_ask(lk_guard *g, lk_question *q);
 
 /* ---- sealed.c: sessions in the client ---- */

@@ -104,7 +104,7 @@ static void put_fields(unsigned i, lk_buf *out)
 }
 
 /* One of each kind in turn: plain, remembered, behind a token, anonymous. */
-static void describe(unsigned i, lk_session *s, char rooms[4][64])
+static void describe(unsigned i, lk_session *s, char rooms[5][64])
 {
     static const uint32_t flags[] = {0, LK_SESSION_REMEMBER, LK_SESSION_TOKEN, LK_SESSION_ANONYMOUS};
     int64_t now_s = lk_now_s(env);
@@ -126,7 +126,7 @@ static void describe(unsigned i, lk_session *s, char rooms[4][64])
         s->realm = LK_VIEW("shop");
         s->roles = LK_VIEW("editor staff");
         s->scope = LK_VIEW("orders.read");
-        s->device = LK_VIEW("phone");
+        s->device = text_of(rooms[4], "phone%u", i);
     }
 }
 
@@ -143,7 +143,7 @@ static void add_cutoff(unsigned i)
 
 static void fill(unsigned n, unsigned first)
 {
-    char rooms[4][64];
+    char rooms[5][64];
     for (unsigned i = first; i < first + n; i++) {
         uint8_t room[1024];
         lk_buf fields = lk_buf_over(room, sizeof room);
