@@ -68,7 +68,7 @@ def test_the_default_cookie_of_plain_http_is_accepted_and_wants_tls(gateways):
     ("latchkey required role=;", ['"role="']),
     ("latchkey required carrier=url credential=jwt;", ["carrier=url takes session ids", "credential=session_id"]),
     ("latchkey required carrier=pigeon;", ["cookie, header or url"]),
-    ("latchkey required credential=smile;", ["session_id, sealed, token or jwt"]),
+    ("latchkey required credential=smile;", ["session_id, sealed, token, jwt or api_key"]),
     ("latchkey required max_age=soon;", ["max_age=15m"]),
     ("latchkey off role=admin;", ["latchkey off"]),
     ("latchkey required anonymous;", ["optional"]),
