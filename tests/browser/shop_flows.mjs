@@ -66,7 +66,14 @@ export async function the_cookie_is_gone_with_the_browser_unless_it_shall_stay(l
     await phone.open('/auth/login?return=%2F');
     await phone.submit({ username: name, password: PASSWORD, remember: true });
     assert.equal(await phone.text('.who'), `Hello, ${name}`);
-    assert.ok((await phone.cookie()).expires > now + 86400);
+    // the session goes with this browser as well: the device stays, and is given the next one
+    assert.equal((await phone.cookie()).expires, -1);
+    const device = (await phone.context.cookies()).find(c => c.name.endsWith('-device'));
+    assert.ok(device.expires > now + 86400 && device.httpOnly && device.sameSite === 'Lax');
+    await phone.context.clearCookies({ name: (await phone.cookie()).name });
+    await phone.open('/');
+    assert.equal(await phone.text('.who'), `Hello, ${name}`);
+    assert.equal((await alice.context.cookies()).find(c => c.name.endsWith('-device')), undefined);
 }
 
 export async function whoever_signs_out_is_a_guest_of_the_shop_again(lab) {
