@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MODULE "ngx_http_latchkey_module.so"
@@ -20,12 +21,20 @@ bool serve_path(char out[LK_PATH_MAX], const char *format, ...)
     return len > 0 && len < LK_PATH_MAX;
 }
 
+/* A folder may be entered, which is the same permission: a build directory on the PATH has one by that name.
+ */
+static bool is_program(const char *path)
+{
+    struct stat there;
+    return stat(path, &there) == 0 && S_ISREG(there.st_mode) && access(path, X_OK) == 0;
+}
+
 /* The first folder of the colon-separated FOLDERS that has a program NAME. */
 static bool find_in(const char *folders, const char *name, char out[LK_PATH_MAX])
 {
     while (folders != NULL && *folders != '\0') {
         size_t len = strcspn(folders, ":");
-        if (len > 0 && serve_path(out, "%.*s/%s", (int)len, folders, name) && access(out, X_OK) == 0) {
+        if (len > 0 && serve_path(out, "%.*s/%s", (int)len, folders, name) && is_program(out)) {
             return true;
         }
         folders += len + (folders[len] == ':');
