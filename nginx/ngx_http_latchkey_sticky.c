@@ -15,6 +15,10 @@
  * cookie is written anew.  One that is being drained, by the state file, takes
  * nobody new and loses its visitors to its heir, or the same way.
  *
+ * A kept connection that the server had closed says nothing of the server: a
+ * reload closes all of them.  It is no failure, and the next attempt goes to
+ * the same server again, down to a connection that is made anew.
+ *
  * The list of servers, their state and the rest is nginx's round robin.
  */
 #include "ngx_http_latchkey_sticky.h"
@@ -53,6 +57,11 @@ static void ngx_http_latchkey_sticky_read(ngx_http_latchkey_sticky_t *s);
 static void ngx_http_latchkey_sticky_visitor(u_char *visitor);
 static ngx_int_t ngx_http_latchkey_sticky_get(ngx_peer_connection_t *pc,
     void *data);
+static void ngx_http_latchkey_sticky_free(ngx_peer_connection_t *pc,
+    void *data, ngx_uint_t state);
+static ngx_uint_t ngx_http_latchkey_sticky_was_closed(
+    ngx_peer_connection_t *pc, ngx_http_latchkey_sticky_t *s);
+static void ngx_http_latchkey_sticky_forget(ngx_http_latchkey_sticky_t *s);
 static ngx_int_t ngx_http_latchkey_sticky_choose(ngx_peer_connection_t *pc,
     ngx_http_latchkey_sticky_t *s);
 static ngx_int_t ngx_http_latchkey_sticky_anybody(ngx_peer_connection_t *pc,
@@ -266,6 +275,7 @@ ngx_http_latchkey_sticky_init_peer(ngx_http_request_t *r,
     }
 
     r->upstream->peer.get = ngx_http_latchkey_sticky_get;
+    r->upstream->peer.free = ngx_http_latchkey_sticky_free;
 
     s->request = r;
     s->conf = ngx_http_conf_upstream_srv_conf(us,
@@ -420,6 +430,63 @@ ngx_http_latchkey_sticky_get(ngx_peer_connection_t *pc, void *data)
     }
 
     return ngx_http_latchkey_sticky_tell(s) == NGX_OK ? rc : NGX_ERROR;
+}
+
+
+static void
+ngx_http_latchkey_sticky_free(ngx_peer_connection_t *pc, void *data,
+    ngx_uint_t state)
+{
+    ngx_http_latchkey_sticky_t  *s = data;
+
+    if ((state & NGX_PEER_FAILED)
+        && ngx_http_latchkey_sticky_was_closed(pc, s))
+    {
+        ngx_http_latchkey_sticky_forget(s);
+        state &= ~(ngx_uint_t) NGX_PEER_FAILED;
+    }
+
+    ngx_http_upstream_free_round_robin_peer(pc, &s->rrp, state);
+}
+
+
+/* A kept connection, and it ended before the first byte of an answer; not by
+ * our own patience, which is how a server that hangs is found out. */
+static ngx_uint_t
+ngx_http_latchkey_sticky_was_closed(ngx_peer_connection_t *pc,
+    ngx_http_latchkey_sticky_t *s)
+{
+    ngx_connection_t     *c;
+    ngx_http_upstream_t  *u;
+
+    c = pc->connection;
+    u = s->request->upstream;
+
+    return pc->cached && c != NULL
+           && !c->read->timedout && !c->write->timedout
+           && u->headers_in.status_n == 0
+           && u->buffer.pos == u->buffer.last;
+}
+
+
+/* That it was tried.  nginx allows one attempt more for a kept connection, so
+ * this comes to an end when there are none left. */
+static void
+ngx_http_latchkey_sticky_forget(ngx_http_latchkey_sticky_t *s)
+{
+    ngx_uint_t                    place;
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    place = 0;
+
+    for (peer = s->rrp.peers->peer; peer != NULL; peer = peer->next, place++) {
+
+        if (peer == s->rrp.current) {
+            s->rrp.tried[place / (8 * sizeof(uintptr_t))]
+                &= ~((uintptr_t) 1 << place % (8 * sizeof(uintptr_t)));
+            return;
+        }
+    }
 }
 
 

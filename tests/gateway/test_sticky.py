@@ -217,6 +217,54 @@ def test_servers_in_a_shared_zone_and_with_keepalive(gateways, servers):
         assert [ask(client) for _ in range(4)] == [port] * 4
 
 
+KEPT = "proxy_http_version 1.1; proxy_set_header Connection '';"
+
+
+def kept(gateways, apps, more=None):
+    """A balancer that keeps connections to APPS, one of which has failed after one failure, for a minute."""
+    fails = {i: f"max_fails=1 fail_timeout=60s {(more or {}).get(i, '')}" for i in range(len(apps))}
+    return balancer(gateways, apps, workers=1,
+                    http=f"upstream app {{ zone app 64k; {lines(apps, fails)} latchkey_sticky; keepalive 16; }}",
+                    server=f"location /app/ {{ proxy_pass http://app; {KEPT} }}")
+
+
+def test_kept_connection_that_was_closed_loses_nobody_his_server(gateways, servers):
+    """A server that is reloaded closes what it kept, and a request may just be on its way there."""
+    gateway = kept(gateways, servers)
+    visitors = visit(gateway, 9)
+    for app in servers:
+        app.hangs_up = True
+    for _ in range(4):
+        for client, port in visitors:
+            answer = client.get("/app/")
+            assert (answer.status, answer.json["port"]) == (200, port)
+            assert not answer.all("Set-Cookie")
+
+
+def test_post_that_met_a_closed_connection_is_not_sent_again_and_keeps_its_server(gateways, servers):
+    """Nobody knows whether it was done; what is known is that the server lives."""
+    gateway = kept(gateways, servers)
+    visitors = visit(gateway, 9)
+    for app in servers:
+        app.hangs_up = True
+    for client, port in visitors:
+        assert client.post("/app/", {"one": 1}).status in (200, 502)  # as the kept connection was free
+        assert ask(client) == port
+    assert {client.post("/app/", {"one": 1}).status for client, _ in visitors} >= {502}
+
+
+def test_kept_connection_to_a_server_that_died_leads_to_another(gateways, servers):
+    gateway = kept(gateways, servers)
+    visitors = visit(gateway, 9)
+    dead = servers[1]
+    dead.hangs_up = True
+    stop(dead)
+    for client, port in visitors:
+        for _ in range(3):
+            now = ask(client)
+            assert now == port if port != dead.port else now != port
+
+
 def test_cookie_has_the_attributes_that_were_asked_for(gateways, servers):
     gateway = balancer(gateways, servers, "cookie=stay path=/app/ domain=example.com secure=on")
     value = Client(gateway.port).get("/app/").get("Set-Cookie")
