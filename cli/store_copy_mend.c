@@ -2,38 +2,21 @@
  *
  * store_copy_mend.c - what changed in FROM after it was copied, and whether both are the same in the end.
  */
+#include "store/fields.h"
 #include "store_copy.h"
 #include <string.h>
 
 #define FENCE_S 3600 /* longer than any request that is on its way */
-#define OPS_MAX (2 * LK_FIELDS_MAX)
 
 /* ---- fields ---- */
-
-/* Every field that only TO has goes, every one of FROM is set. */
-static size_t list_ops(const lk_session *from, const lk_session *to, lk_op ops[OPS_MAX])
-{
-    lk_field field;
-    lk_view value;
-    size_t n = 0;
-    for (size_t at = 0; n < OPS_MAX && lk_fields_next(to->fields, &at, &field);) {
-        if (lk_fields_get(from->fields, field.name, &value) == LK_MISS) {
-            ops[n++] = (lk_op){.kind = LK_OP_DELETE, .name = field.name};
-        }
-    }
-    for (size_t at = 0; n < OPS_MAX && lk_fields_next(from->fields, &at, &field);) {
-        ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
-    }
-    return n;
-}
 
 /* As many changes as FROM saw: a client that holds an older ETag must not find it valid for newer fields. */
 static int change(copying *k, const lk_session *from, const lk_session *to)
 {
-    lk_op ops[OPS_MAX];
+    lk_op ops[LK_FIELDS_OPS_MAX];
     unsigned tries = 0;
     uint32_t revision = to->revision;
-    size_t n = list_ops(from, to, ops);
+    size_t n = lk__fields_list_ops(from->fields, to->fields, ops);
     while (revision < from->revision) {
         lk_status status =
             lk_store_change(k->to.store, &to->key, to->generation, revision, ops, n, &revision, NULL);

@@ -17,6 +17,7 @@
  * before stays good for the grace time at least, so that an answer that is lost costs nothing.
  */
 #include "guard/guard_internal.h"
+#include "store/fields.h"
 #include <string.h>
 
 /* One reissue on its way. */
@@ -68,24 +69,10 @@ static lk_status load(reissue *x)
 
 /* ---- into the store ---- */
 
-/* Every field that only THERE has goes, every one of ours is set. */
-static size_t list_ops(const lk_session *s, const lk_session *there, lk_op ops[2 * LK_FIELDS_MAX])
-{
-    lk_field field;
-    lk_view value;
-    size_t n = 0;
-    for (size_t at = 0; n < 2 * LK_FIELDS_MAX && lk_fields_next(there->fields, &at, &field);)
-        if (lk_fields_get(s->fields, field.name, &value) == LK_MISS)
-            ops[n++] = (lk_op){.kind = LK_OP_DELETE, .name = field.name};
-    for (size_t at = 0; n < 2 * LK_FIELDS_MAX && lk_fields_next(s->fields, &at, &field);)
-        ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
-    return n;
-}
-
 /* The record is there from an earlier stay in the store: what the visitor changed since comes along. */
 static lk_status bring_up_to_date(reissue *x)
 {
-    lk_op ops[2 * LK_FIELDS_MAX];
+    lk_op ops[LK_FIELDS_OPS_MAX];
     lk_session there;
     lk_reason why;
     lk_touch touch = {x->s.key, x->s.seen_s};
@@ -99,7 +86,7 @@ static lk_status bring_up_to_date(reissue *x)
     if (status != LK_OK || there.revision >= x->s.revision)
         return status;
     return lk_store_change(x->g->parts.store, &x->s.key, there.generation, there.revision, ops,
-                           list_ops(&x->s, &there, ops), NULL, NULL);
+                           lk__fields_list_ops(x->s.fields, there.fields, ops), NULL, NULL);
 }
 
 static lk_status put_into_store(reissue *x)

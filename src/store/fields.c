@@ -57,6 +57,21 @@ lk_status lk_fields_get(lk_view fields, lk_view name, lk_view *value)
     return LK_MISS;
 }
 
+size_t lk__fields_list_ops(lk_view from, lk_view to, lk_op ops[LK_FIELDS_OPS_MAX])
+{
+    lk_field field;
+    lk_view value;
+    size_t n = 0;
+
+    for (size_t at = 0; n < LK_FIELDS_OPS_MAX && lk_fields_next(to, &at, &field);) {
+        if (lk_fields_get(from, field.name, &value) == LK_MISS)
+            ops[n++] = (lk_op){.kind = LK_OP_DELETE, .name = field.name};
+    }
+    for (size_t at = 0; n < LK_FIELDS_OPS_MAX && lk_fields_next(from, &at, &field);)
+        ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
+    return n;
+}
+
 bool lk_field_is_ours(lk_view name)
 {
     const lk_view ours = LK_VIEW("latchkey.");

@@ -5,11 +5,11 @@
  * Nothing that ended is brought back in: an end leaves its mark in both stores, and a store makes no session
  * whose mark it holds. Whichever of two comes first - the session or its mark - the mark stays.
  */
+#include "store/fields.h"
 #include "store/moving_inner.h"
 #include "store/rules.h"
 #include <string.h>
 
-#define OPS_MAX (2 * LK_FIELDS_MAX)
 #define ROUNDS_MAX 16
 
 lk_status lk__moving_look(lk_store *store, const lk_session_key *key, uint8_t room[LK_HEAD_MAX],
@@ -41,22 +41,6 @@ lk_status lk__moving_bring(lk__moving *m, lk_store *from, lk_store *to, const lk
 
 /* ---- fields ---- */
 
-/* Every field that only TO has goes, every one of FROM is set. */
-static size_t list_ops(lk_view from, lk_view to, lk_op ops[OPS_MAX])
-{
-    lk_field field;
-    lk_view value;
-    size_t n = 0;
-
-    for (size_t at = 0; n < OPS_MAX && lk_fields_next(to, &at, &field);) {
-        if (lk_fields_get(from, field.name, &value) == LK_MISS)
-            ops[n++] = (lk_op){.kind = LK_OP_DELETE, .name = field.name};
-    }
-    for (size_t at = 0; n < OPS_MAX && lk_fields_next(from, &at, &field);)
-        ops[n++] = (lk_op){.kind = LK_OP_SET, .name = field.name, .value = field.value};
-    return n;
-}
-
 /* A change that changes nothing but the revision. */
 static lk_op no_change(lk_view fields)
 {
@@ -74,8 +58,8 @@ static lk_op no_change(lk_view fields)
  * again. */
 static lk_status change_as(lk_store *store, const lk_session *from, const lk_session *to)
 {
-    lk_op ops[OPS_MAX], nothing = no_change(to->fields);
-    size_t n = list_ops(from->fields, to->fields, ops);
+    lk_op ops[LK_FIELDS_OPS_MAX], nothing = no_change(to->fields);
+    size_t n = lk__fields_list_ops(from->fields, to->fields, ops);
     uint32_t revision = to->revision;
     lk_status status = LK_OK;
 

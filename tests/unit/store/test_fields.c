@@ -308,6 +308,29 @@ static void small_room_for_the_result_is_full_and_not_overrun(void **state)
     }
 }
 
+static void listed_operations_turn_one_set_of_fields_into_another(void **state)
+{
+    static uint8_t from_bytes[LK_FIELDS_WORK_MAX];
+    lk_op ops[LK_FIELDS_OPS_MAX];
+    lk_view from;
+    size_t n;
+
+    (void)state;
+    assert_int_equal(apply(SET("kept", "1")), LK_OK);
+    assert_int_equal(apply(SET("new", "2")), LK_OK);
+    memcpy(from_bytes, now.p, now.len);
+    from = lk_view_make(from_bytes, now.len);
+    now = (lk_view){0};
+    assert_int_equal(apply(SET("gone", "true")), LK_OK);
+    assert_int_equal(apply(SET("kept", "\"before\"")), LK_OK);
+    n = lk__fields_list_ops(from, now, ops);
+    assert_int_equal(apply_all(ops, n, NULL), LK_OK);
+    assert_true(lk_view_equal(now, from));
+    assert_int_equal(lk__fields_list_ops((lk_view){0}, now, ops), 2);
+    assert_int_equal(apply_all(ops, 2, NULL), LK_OK);
+    assert_int_equal(now.len, 0);
+}
+
 static void damaged_fields_are_refused_and_walked_within_bounds(void **state)
 {
     const lk_view whole = LK_VIEW(SAMPLE_FIELDS);
@@ -345,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup(session_holds_sixty_four_fields_and_no_more, start_empty),
         cmocka_unit_test_setup(session_holds_sixteen_kibibytes_of_fields_and_no_more, start_empty),
         cmocka_unit_test_setup(small_room_for_the_result_is_full_and_not_overrun, start_empty),
+        cmocka_unit_test_setup(listed_operations_turn_one_set_of_fields_into_another, start_empty),
         cmocka_unit_test_setup(damaged_fields_are_refused_and_walked_within_bounds, start_empty),
     };
 
