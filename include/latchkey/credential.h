@@ -54,6 +54,7 @@ typedef struct lk_claims {
     lk_view params;   /* simple token: "name=value,name=value", all of them; see lk_token_param */
     lk_view kid;
     lk_view bound; /* cnf.jkt: good only beside a proof by this key (docs/dpop.md) */
+    lk_view act;   /* who acts for the user (RFC 8693 section 4.1): a JSON object as it stands in the token */
     bool has_session;
     lk_session_key session; /* sid */
     int64_t issued_s, not_before_s, expires_s, auth_s;

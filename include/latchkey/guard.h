@@ -79,6 +79,9 @@ typedef struct lk_presented {
     lk_view address; /* of the client, as text: for API keys that are good from some addresses only */
     bool only_reads; /* GET or HEAD: for latchkey_on_unknown safe */
     bool looks_only; /* somebody wants to know what would come of it: no use is noted, no copy ended */
+    /* What the credential is worth is asked, not whether this request may use it: who may send it (a key,
+     * addresses) is not looked at, and nothing may be opened by the answer. */
+    bool any_sender;
 
     lk_about about;        /* the request, for what proves that it is this one */
     const lk_view *proofs; /* values of DPoP fields */
@@ -183,6 +186,7 @@ typedef struct lk_identity {
     char roles[LK_ROLES_MAX + 1];
     char scope[LK_SCOPE_MAX + 1];
     char device[LK_DEVICE_MAX + 1]; /* id of the device it was issued to, "" when none */
+    char bound[LK_JKT_LEN + 1]; /* of a token: the thumbprint of the key it is bound to, "" when to none */
 } lk_identity;
 
 /* What a check has to ask the store, and the answer. */
@@ -332,6 +336,9 @@ LK_CHECKED lk_status lk_guard_signature_use(lk_guard *g, const lk_signed *s, lk_
 /* An access token for an OAuth client. */
 typedef struct lk_grant {
     lk_view user, name, realm, roles, scope, client, audience; /* lists of words, but user, name and client */
+    lk_view act;               /* who acts for the user, as lk_claims has it; empty: nobody but the client */
+    int64_t ends_s;            /* and no later than this; 0: as it comes */
+    lk_view bound;             /* the thumbprint of the key it is good beside a proof of; empty: none */
     const lk_identity *parent; /* whose rights are passed on, and whose session ends it; NULL: nobody's */
 } lk_grant;
 #define LK_CLIENT_USER                                                                                       \
@@ -424,6 +431,11 @@ LK_CHECKED lk_status lk_guard_end_user(lk_guard *g, lk_view realm, lk_view user,
  * Fences alone: a row that stays there is read again. LK_OK; LK_REFUSED when it can be no key; LK_FULL;
  * LK_FAULT. */
 LK_CHECKED lk_status lk_guard_api_key_end(lk_guard *g, lk_view public_part, lk_reason reason);
+/* What the API key whose session is KEY is bound to, appended as lists of words: the address ranges it is
+ * good from, the audiences it is good for. Blocking. LK_OK; LK_MISS or LK_STALE when it is over; LK_FULL;
+ * LK_FAULT. */
+LK_CHECKED lk_status lk_guard_api_key_bounds(lk_guard *g, const lk_session_key *key, lk_buf *addresses,
+                                             lk_buf *audience);
 /* May sessions of this gateway be sealed in cookies, of which no store has a list? Then all of a user's end
  * by one cut-off, and the one that is to stay has to be issued anew after it. */
 bool lk_guard_seals(const lk_guard *g);

@@ -25,10 +25,14 @@ static void fill(lk_guard *g, const lk_grant *grant, lk_claims *c)
                      .scope = grant->scope,
                      .client = grant->client,
                      .audience = grant->audience,
+                     .bound = grant->bound,
+                     .act = grant->act,
                      .issuer = lk_view_of(g->parts.settings->jwt_issuer),
                      .issued_s = issued_ms / 1000,
                      .issued_ms = (uint16_t)(issued_ms % 1000),
                      .expires_s = now_s + g->parts.settings->jwt_ttl_s};
+    if (grant->ends_s != 0)
+        c->expires_s = min_s(c->expires_s, grant->ends_s);
     if (parent == NULL)
         return;
     c->issued_s = parent->issued_s;
@@ -58,6 +62,7 @@ lk_status lk_guard_grant(lk_guard *g, const lk_grant *grant, lk_issued *out)
     lk_status status = lk_jwt_mint(g->parts.ring, g->parts.settings->jwt_alg, &claims, LK_JWT_TYPE, &text);
     out->len = text.len;
     out->kind = LK_KIND_JWT;
+    out->bound = grant->bound.len > 0;
     out->issued_s = claims.issued_s;
     out->ends_s = out->expires_s = claims.expires_s;
     return status;

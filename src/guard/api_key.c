@@ -53,14 +53,43 @@ static bool has_ranges(lk_view bounds)
     return false;
 }
 
-lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, lk_view address, lk_view bounds)
+void lk__api_key_bounds_read(lk_view bounds, lk_buf *addresses, lk_buf *audience)
+{
+    lk_view word;
+
+    while (lk_words_next(&bounds, &word)) {
+        bool is_audience = lk_view_equal(lk_view_part(word, 0, 4), LK_VIEW("aud="));
+        lk_buf *out = is_audience ? audience : addresses;
+
+        if (out->len > 0)
+            lk_buf_add_byte(out, ' ');
+        lk_buf_add(out, is_audience ? lk_view_part(word, 4, word.len) : word);
+    }
+}
+
+lk_status lk_guard_api_key_bounds(lk_guard *g, const lk_session_key *key, lk_buf *addresses, lk_buf *audience)
+{
+    uint8_t record[LK_HEAD_MAX];
+    lk_load load = {.key = *key, .head_only = true, .buf = record, .cap = sizeof(record)};
+
+    if (lk_store_load_many(g->parts.store, &load, 1) != LK_OK || load.status == LK_FULL)
+        return LK_FAULT;
+    if (load.status == LK_OK)
+        lk__api_key_bounds_read(load.session.agent, addresses, audience);
+    return load.status == LK_OK && lk_buf_status(addresses) == LK_OK ? lk_buf_status(audience) : load.status;
+}
+
+lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, const lk_presented *presented,
+                             lk_view bounds)
 {
     lk_view here = rule->audience.len > 0 ? rule->audience : lk_view_of(g->parts.settings->jwt_audience);
     bool named;
 
     if (!audience_is_right(bounds, here, &named) && named)
         return LK_REASON_WRONG_AUDIENCE;
-    return has_ranges(bounds) && !lk__ranges_have(bounds, address) ? LK_REASON_WRONG_DEVICE : LK_REASON_NONE;
+    if (presented->any_sender || !has_ranges(bounds))
+        return LK_REASON_NONE;
+    return lk__ranges_have(bounds, presented->address) ? LK_REASON_NONE : LK_REASON_WRONG_DEVICE;
 }
 
 static void write_bounds(const lk_api_key *key, lk_buf *out)

@@ -226,8 +226,7 @@ static lk_status admit(const attempt *a, const lk_session *s)
 {
     lk_identity *out = a->out;
     bool is_key = (s->flags & LK_SESSION_API_KEY) != 0;
-    lk_reason bound =
-        is_key ? lk__api_key_bounds(a->g, a->rule, a->presented->address, s->agent) : LK_REASON_NONE;
+    lk_reason bound = is_key ? lk__api_key_bounds(a->g, a->rule, a->presented, s->agent) : LK_REASON_NONE;
     if (bound != LK_REASON_NONE || is_key != (out->kind == LK_KIND_API_KEY)) {
         out->reason = bound;
         return LK_REFUSED;
@@ -602,6 +601,8 @@ static void judge_renewal(attempt *a, const lk_claims *claims)
  * a new token does. (SECURITY-RULES 98) */
 static lk_status judge_bond(attempt *a, lk_view text, const lk_claims *claims)
 {
+    if (a->presented->any_sender)
+        return LK_OK;
     if (a->by_dpop && claims->bound.len > 0)
         return lk__bound_check(a->g, a->presented, text, claims, a->now_s, a->out);
     if (!a->by_dpop && claims->bound.len == 0)
@@ -721,7 +722,8 @@ static lk_status check_token(attempt *a, lk_kind kind, lk_view text)
     out->reason = LK_REASON_MALFORMED;
     if (claims.user.len == 0 ||
         !copy_names(out, claims.user, claims.name, claims.realm, claims.roles, claims.scope) ||
-        !copy_text(out->device, sizeof(out->device), claims.device))
+        !copy_text(out->device, sizeof(out->device), claims.device) ||
+        !copy_text(out->bound, sizeof(out->bound), claims.bound))
         return LK_REFUSED;
     /* A token holds what it names and nothing else, unless it stands for a session of the site. */
     out->limited = claims.scope.len > 0 || claims.session_ends_s == 0;
@@ -776,7 +778,7 @@ static void forget(lk_identity *out)
     out->has_session = false;
     out->logged_in = false;
     out->user[0] = out->name[0] = out->realm[0] = out->roles[0] = out->scope[0] = out->public_id[0] = '\0';
-    out->device[0] = '\0';
+    out->device[0] = out->bound[0] = '\0';
 }
 
 static lk_status check_kind(attempt *a, lk_kind kind, lk_view text)
@@ -814,7 +816,7 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
  * one request, and judged with each; whom a token has to be for is the location's to say. */
 static bool rests_on_itself(const attempt *a, const candidate *c)
 {
-    return !a->presented->looks_only && !c->by_dpop && a->presented->proofs_n == 0 &&
+    return !a->presented->looks_only && !a->presented->any_sender && !c->by_dpop && a->presented->proofs_n == 0 &&
            !a->presented->is_signed && a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
 }
 

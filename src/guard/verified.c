@@ -24,7 +24,8 @@
 #include <string.h>
 
 /* The texts of lk_claims that a check may come to ask for: whoever adds one to the struct adds it here. A
- * simple token's `params` are not among them, as those tokens are not remembered. */
+ * simple token's `params` are not among them, as those tokens are not remembered, nor is `act`, by which no
+ * check decides (lk_guard_claims). */
 static const size_t texts[] = {
     offsetof(lk_claims, user),   offsetof(lk_claims, name),   offsetof(lk_claims, realm),
     offsetof(lk_claims, roles),  offsetof(lk_claims, scope),  offsetof(lk_claims, client),

@@ -157,8 +157,7 @@ static const char *challenge_error(const lk__call *c, int status, lk_reason reas
     return reason == LK_REASON_NO_CREDENTIAL || reason == LK_REASON_BAD_CREDENTIALS ? NULL : "invalid_token";
 }
 
-/* A nonce for whoever needs one (RFC 9449 section 8). Without one the client cannot go on, and is told so. */
-static void add_nonce(lk__call *c)
+void lk__answer_nonce(lk__call *c)
 {
     char nonce[LK_DPOP_NONCE_LEN + 1];
     const lk_guard_parts *parts = lk_guard_parts_of(c->s->guard);
@@ -181,7 +180,7 @@ static void add_challenge(lk__call *c, int status, lk_reason reason)
         lk_buf_add_byte(&value, '"');
     }
     if (c->id->proof == LK_PROOF_NONCE)
-        add_nonce(c);
+        lk__answer_nonce(c);
     lk__answer_header(c, "WWW-Authenticate", lk_buf_view(&value));
 }
 

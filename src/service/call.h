@@ -190,6 +190,8 @@ void lk__json_user(lk_buf *out, lk_view id, lk_view name, lk_view roles);
  * (a user id, a client id). *JKT, in the arena, is what the token is to be bound to. LK_OK; LK_MISS when none
  * came; LK_REFUSED with c->id->reason, c->id->proof; LK_FULL; LK_FAULT. Answers nothing. */
 LK_CHECKED lk_status lk__proof_read(lk__call *c, lk_view by, lk_view *jkt);
+/* A nonce for whoever needs one (RFC 9449 section 8). Without one the client cannot go on, and is told so. */
+void lk__answer_nonce(lk__call *c);
 /* The answer to STATUS, not LK_OK and not LK_MISS, of that: a problem document. */
 void lk__answer_proof(lk__call *c, lk_status status);
 

@@ -198,6 +198,52 @@ bool lk__oauth_client(lk__call *c, lk_client *out)
     return check(c, &who, out);
 }
 
+/* Why, in the characters of RFC 6749 section 5.2. */
+static const char *proof_sentence(lk_reason why)
+{
+    if (why == LK_REASON_REPLAYED)
+        return "the DPoP proof was used before";
+    if (why == LK_REASON_EXPIRED)
+        return "the DPoP proof is too old";
+    if (why == LK_REASON_NOT_YET_VALID)
+        return "the DPoP proof is of a time to come";
+    if (why == LK_REASON_BAD_SIGNATURE)
+        return "the DPoP proof does not prove this request: its signature, its algorithm, htm or htu is not "
+               "right";
+    return "there has to be one DPoP proof, and it is not well formed";
+}
+
+/* RFC 9449 section 5: an error of the token endpoint; section 8: with the nonce that was missing. */
+static void refuse_proof(lk__call *c)
+{
+    if (c->id->proof == LK_PROOF_NONCE) {
+        lk__answer_nonce(c);
+        lk__oauth_error(c, 400, "use_dpop_nonce", "the DPoP proof needs a nonce of this server");
+        return;
+    }
+    lk__oauth_error(c, 400, "invalid_dpop_proof", proof_sentence(c->id->reason));
+}
+
+bool lk__oauth_proof(lk__call *c, const lk_client *client, lk_view *jkt)
+{
+    lk_buf by = lk__arena_buf(c->arena, LK_REALM_MAX + sizeof(LK_CLIENT_USER) + LK_CLIENT_NAME_MAX + 1);
+    lk_buf_add_printf(&by, "%s/" LK_CLIENT_USER "%s", client->realm, client->name);
+    switch (lk__proof_read(c, lk_buf_view(&by), jkt)) {
+    case LK_OK:
+    case LK_MISS:
+        return true;
+    case LK_REFUSED:
+    case LK_STALE:
+        refuse_proof(c);
+        return false;
+    case LK_FULL:
+    case LK_FAULT:
+        break;
+    }
+    lk__oauth_unavailable(c);
+    return false;
+}
+
 bool lk__oauth_may(lk__call *c, const lk_client *client, lk_client_grant grant)
 {
     if ((client->grants & (unsigned)grant) != 0)
@@ -223,7 +269,8 @@ bool lk__oauth_token(lk__call *c, lk_view token, lk_view audience, lk_identity *
         lk_buf_add_text(&wanted, c->s->settings->jwt_audience);
     }
     lk_view field = lk_buf_view(&bearer);
-    lk_presented presented = {.authorization = &field, .authorization_n = 1, .address = c->req->address};
+    /* It comes from whoever was shown it: neither a proof of its key nor its addresses can be his. */
+    lk_presented presented = {.authorization = &field, .authorization_n = 1, .any_sender = true};
     lk_rule rule = {.mode = LK_MODE_OPTIONAL,
                     .audience = lk_buf_view(&wanted),
                     .lag_ms = c->req->lag_ms,

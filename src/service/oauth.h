@@ -22,11 +22,15 @@ bool lk__oauth_param(lk__call *c, const char *name, lk_view *out);
 
 /* Who is calling: HTTP Basic or client_id and client_secret in the body, never both. False: answered. */
 bool lk__oauth_client(lk__call *c, lk_client *out);
+/* The DPoP proof of a call that asks for a token (RFC 9449 section 5), used up in the name of CLIENT: *JKT is
+ * the key that the token is to be bound to, empty when no proof came. False: answered. */
+bool lk__oauth_proof(lk__call *c, const lk_client *client, lk_view *jkt);
 /* May CLIENT do that? False: answered with unauthorized_client. */
 bool lk__oauth_may(lk__call *c, const lk_client *client, lk_client_grant grant);
 
-/* What the gateway makes of TOKEN, whichever of AUDIENCE (more words beside our own) it is for. False: could
- * not look, answered. *ID tells whether somebody is logged in by it. */
+/* What TOKEN is worth, whichever of AUDIENCE (more words beside our own) it is for, and whoever may send it:
+ * a bond to a key (id->bound) or to addresses is the caller's to judge. False: could not look, answered. *ID
+ * tells whether somebody is logged in by it. */
 bool lk__oauth_token(lk__call *c, lk_view token, lk_view audience, lk_identity *id);
 
 #endif

@@ -21,25 +21,60 @@ static void add_number(lk_buf *out, const char *name, int64_t value)
         lk_buf_add_printf(out, ",\"%s\":%lld", name, (long long)value);
 }
 
+static void add_array(lk_buf *out, const char *name, lk_view words)
+{
+    lk_view word;
+    bool first = true;
+    if (words.len == 0)
+        return;
+    lk_buf_add_printf(out, ",\"%s\":[", name);
+    for (; lk_words_next(&words, &word); first = false) {
+        if (!first)
+            lk_buf_add_byte(out, ',');
+        lk__json_add(out, word);
+    }
+    lk_buf_add_byte(out, ']');
+}
+
 /* One audience as a text, several as an array, as in the token. */
 static void add_audience(lk_buf *out, lk_view words)
 {
     lk_view rest = words, word;
-    bool first = true;
-    if (!lk_words_next(&rest, &word))
-        return;
-    if (!lk_words_next(&rest, &(lk_view){0})) {
+    if (lk_words_next(&rest, &word) && !lk_words_next(&rest, &(lk_view){0}))
         add_text(out, "aud", word);
-        return;
+    else
+        add_array(out, "aud", words);
+}
+
+static void answer_inactive(lk__call *c)
+{
+    lk_buf body = lk__arena_buf(c->arena, 32);
+    lk_buf_add_text(&body, "{\"active\":false}");
+    lk__answer(c, 200, "application/json", &body);
+}
+
+/* What an API key is bound to: `aud`, and `addresses`, a member of ours, as no registered one says it. False:
+ * answered. */
+static bool add_bounds(lk__call *c, const lk_identity *id, lk_buf *out)
+{
+    lk_buf addresses = lk__arena_buf(c->arena, LK_AGENT_MAX),
+           audience = lk__arena_buf(c->arena, LK_AGENT_MAX);
+    switch (lk_guard_api_key_bounds(c->s->guard, &id->key, &addresses, &audience)) {
+    case LK_OK:
+        add_audience(out, lk_buf_view(&audience));
+        add_array(out, "addresses", lk_buf_view(&addresses));
+        return true;
+    case LK_MISS:
+    case LK_STALE:
+    case LK_REFUSED: /* it ended just now */
+        answer_inactive(c);
+        return false;
+    case LK_FULL:
+    case LK_FAULT:
+        break;
     }
-    lk_buf_add_text(out, ",\"aud\":[");
-    while (lk_words_next(&words, &word)) {
-        if (!first)
-            lk_buf_add_byte(out, ',');
-        first = false;
-        lk__json_add(out, word);
-    }
-    lk_buf_add_byte(out, ']');
+    lk__oauth_unavailable(c);
+    return false;
 }
 
 static void add_claims(lk__call *c, lk_view token, const lk_identity *id, lk_buf *out)
@@ -55,12 +90,17 @@ static void add_claims(lk__call *c, lk_view token, const lk_identity *id, lk_buf
     add_text(out, "jti", claims.id);
     add_text(out, "iss", claims.issuer);
     add_audience(out, claims.audience);
+    if (claims.act.len > 0) { /* RFC 8693 section 4.1: of our own making, so it is well formed */
+        lk_buf_add_text(out, ",\"act\":");
+        lk_buf_add(out, claims.act);
+    }
 }
 
 static void answer_active(lk__call *c, lk_view token, const lk_identity *id)
 {
     lk_buf body = lk__arena_buf(c->arena, 8192);
-    lk_buf_add_text(&body, "{\"active\":true,\"token_type\":\"Bearer\"");
+    bool bound = id->bound[0] != '\0';
+    lk_buf_add_printf(&body, "{\"active\":true,\"token_type\":\"%s\"", bound ? "DPoP" : "Bearer");
     add_text(&body, "sub", lk_view_of(id->user));
     add_text(&body, "username", lk_view_of(id->name));
     add_text(&body, "scope", lk_view_of(id->scope));
@@ -69,6 +109,13 @@ static void answer_active(lk__call *c, lk_view token, const lk_identity *id)
     if (id->has_session)
         add_text(&body, "sid", lk_view_of(id->public_id));
     add_claims(c, token, id, &body);
+    if (bound) { /* RFC 9449 section 6.2 */
+        lk_buf_add_text(&body, ",\"cnf\":{\"jkt\":");
+        lk__json_add(&body, lk_view_of(id->bound));
+        lk_buf_add_byte(&body, '}');
+    }
+    if (id->kind == LK_KIND_API_KEY && !add_bounds(c, id, &body))
+        return;
     lk_buf_add_byte(&body, '}');
     lk__answer(c, 200, "application/json", &body);
 }
@@ -91,11 +138,8 @@ void lk__oauth_introspect(lk__call *c)
     }
     if (!lk__oauth_token(c, token, lk_view_of(client.audience), id))
         return;
-    if (id->logged_in) {
+    if (id->logged_in)
         answer_active(c, token, id);
-        return;
-    }
-    lk_buf body = lk__arena_buf(c->arena, 32);
-    lk_buf_add_text(&body, "{\"active\":false}");
-    lk__answer(c, 200, "application/json", &body);
+    else
+        answer_inactive(c);
 }

@@ -36,6 +36,21 @@ static void add_url(lk_buf *out, const char *name, const lk_buf *base, const cha
     lk_buf_add_printf(out, "%s\"", path);
 }
 
+/* RFC 9449 section 5.1 */
+static void add_proof_algs(lk_buf *out)
+{
+    uint8_t memory[256];
+    lk_buf algs = lk_buf_over(memory, sizeof(memory));
+    lk_dpop_algs(&algs);
+    lk_view rest = lk_buf_view(&algs), word;
+    const char *before = ",\"dpop_signing_alg_values_supported\":[";
+    for (; lk_words_next(&rest, &word); before = ",") {
+        lk_buf_add_text(out, before);
+        lk__json_add(out, word);
+    }
+    lk_buf_add_byte(out, ']');
+}
+
 void lk__oauth_metadata(lk__call *c)
 {
     static const char methods[] = "[\"client_secret_basic\",\"client_secret_post\"]";
@@ -56,8 +71,10 @@ void lk__oauth_metadata(lk__call *c)
                       "token-exchange\"],\"response_types_supported\":[],"
                       "\"token_endpoint_auth_methods_supported\":%s,"
                       "\"introspection_endpoint_auth_methods_supported\":%s,"
-                      "\"revocation_endpoint_auth_methods_supported\":%s}",
+                      "\"revocation_endpoint_auth_methods_supported\":%s",
                       methods, methods, methods);
+    add_proof_algs(&body);
+    lk_buf_add_byte(&body, '}');
     lk__answer(c, 200, "application/json", &body);
     if (c->res->status == 200) {
         lk__answer_header(c, "Cache-Control", LK_VIEW("public, max-age=300"));

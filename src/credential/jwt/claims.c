@@ -131,6 +131,17 @@ static lk_status read_bound(reading *x, const claim *c, const lk_json_item *item
     return status == LK_REFUSED ? refuse(x, c, "must name a key by its thumbprint (jkt)") : status;
 }
 
+/* RFC 8693 section 4.1: told on, never decided by; so it is kept as it is. */
+static lk_status read_act(reading *x, const claim *c, const lk_json_item *item)
+{
+    lk_view *act = member(x, c);
+
+    if (item->type != LK_JSON_OBJECT)
+        return refuse(x, c, "must be an object");
+    *act = item->value;
+    return LK_OK;
+}
+
 /* Words are joined with spaces, so a word can hold none: "a b" must not become the two words a and b. */
 static bool is_word(lk_view v)
 {
@@ -266,6 +277,7 @@ static const claim claims[] = {
     ROW("auth_time", read_time, AT(auth_s)),
     ROW("sid_exp", read_time, AT(session_ends_s)),
     ROW("cnf", read_bound, AT(bound)),
+    ROW("act", read_act, AT(act)),
 };
 
 #define COUNT (sizeof(claims) / sizeof(claims[0]))

@@ -94,6 +94,10 @@ static void write_claims(lk_buf *json, const lk_claims *c)
         lk_json_add_string(json, c->bound);
         lk_buf_add_byte(json, '}');
     }
+    if (c->act.len > 0) {
+        add_name(json, "act");
+        lk_buf_add(json, c->act);
+    }
     lk_buf_add_byte(json, '}');
 }
 
@@ -108,6 +112,8 @@ static bool can_be_said(const lk_claims *c, lk_view type)
             return false;
     }
     if (c->bound.len > 0 && (c->bound.len != LK_THUMBPRINT_LEN || !lk_is_base64url(c->bound)))
+        return false;
+    if (c->act.len > 0 && (c->act.p[0] != '{' || lk_json_check(c->act, NULL, NULL) != LK_OK))
         return false;
     return c->expires_s > 0; /* a token without an end is never made */
 }
