@@ -189,6 +189,28 @@ lk_status lk_guard_follow(lk_guard *g)
     return LK_OK;
 }
 
+lk_subject lk__subject_of_session(const lk_session *s)
+{
+    return (lk_subject){.realm = s->realm,
+                        .roles = s->roles,
+                        .user = s->user,
+                        .device = s->device,
+                        .session = &s->key,
+                        .issued_ms = s->issued_s * 1000 + s->issued_ms};
+}
+
+lk_subject lk__subject_of_claims(const lk_claims *claims)
+{
+    return (lk_subject){.realm = claims->realm,
+                        .roles = claims->roles,
+                        .client = claims->client,
+                        .user = claims->user,
+                        .device = claims->device,
+                        .family = claims->client.len > 0 ? claims->id : (lk_view){0},
+                        .session = claims->has_session ? &claims->session : NULL,
+                        .issued_ms = claims->issued_s * 1000 + claims->issued_ms};
+}
+
 /* What the levels of one subject give: the newest cut-off met, and the reason of one that reaches issued_ms.
  */
 typedef struct sweep_state {

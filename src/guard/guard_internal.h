@@ -77,6 +77,9 @@ typedef struct lk_subject {
     const lk_session_key *session; /* NULL: names none */
     int64_t issued_ms;
 } lk_subject;
+/* Views into S and CLAIMS, which have to stay. */
+lk_subject lk__subject_of_session(const lk_session *s);
+lk_subject lk__subject_of_claims(const lk_claims *claims);
 
 /* LK_OK when no cut-off reaches SUBJECT; LK_STALE with *why; LK_FAULT when the view has holes. */
 LK_CHECKED lk_status lk__cutoffs_check(lk_guard *g, const lk_subject *subject, lk_reason *why);
@@ -213,23 +216,20 @@ void lk__recent_close(lk_guard *g);
 LK_CHECKED bool lk__recent_find(lk_guard *g, lk_view text, const lk__moment *now, lk_identity *out);
 void lk__recent_keep(lk_guard *g, lk_view text, const lk__moment *moment, const lk_identity *id);
 
-/* check.c: the one credential that was PRESENTED in any carrier; ROOM holds LK_SEALED_MAX bytes. LK_OK;
+/* presented.c: the one credential that was PRESENTED in any carrier; ROOM holds LK_SEALED_MAX bytes. LK_OK;
  * LK_MISS; LK_REFUSED. */
 LK_CHECKED lk_status lk__presented_find(const lk_guard *g, const lk_presented *presented, lk_buf *room,
                                         lk_view *text);
 
-/* check.c: the claims of the JWT in TEXT, if it is good now. As lk_jwt_check. */
+/* check_token.c: the claims of the JWT in TEXT, if it is good now. As lk_jwt_check. */
 LK_CHECKED lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
 
 /* ---- api_key.c ---- */
 /* Name and proof of the session that the key PUBLIC has now. As lk_api_key_session. */
 LK_CHECKED lk_status lk__api_key_name(const lk_guard *g, lk_view public, int64_t now_s, lk_session_key *key,
                                       uint8_t proof[LK_SESSION_PROOF_LEN]);
-/* Is a key with BOUNDS good where PRESENTED comes from, under RULE? LK_REASON_NONE, or why not. */
-lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, const lk_presented *presented,
-                             lk_view bounds);
-/* Append what BOUNDS say, lists of words: the ranges it is good from, the places it is good for. */
-void lk__api_key_bounds_read(lk_view bounds, lk_buf *addresses, lk_buf *audience);
+/* Is a key with BOUNDS good from ADDRESS, under RULE? LK_REASON_NONE, or why not. */
+lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, lk_view address, lk_view bounds);
 /* Make the session of Q->api_key from its row, as an answer to Q. Blocking. */
 void lk__api_key_ask(lk_guard *g, lk_question *q);
 
@@ -246,7 +246,7 @@ bool lk__sealed_is_due(const lk_session *s, int64_t seen_s, int64_t now_s);
 bool lk__sealed_is_behind(lk_guard *g, const lk_session *s);
 /* The same, and nothing comes of it. */
 bool lk__sealed_looks_behind(lk_guard *g, const lk_session *s);
-/* check.c: what RULE asks for beyond a credential, of ID that is let in by one; LK_REASON_NONE. */
+/* verdict.c: what RULE asks for beyond a credential, of ID that is let in by one; LK_REASON_NONE. */
 lk_reason lk__rule_judge(const lk_rule *rule, const lk_identity *id, int64_t now_s);
 LK_CHECKED lk_status lk__copies_tell(lk_guard *g); /* blocking */
 /* As lk_guard_session and lk_guard_change, for a visitor who presented a sealed session. ID may be NULL. */
