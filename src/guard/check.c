@@ -31,6 +31,11 @@ bool lk__identity_name(lk_identity *out, lk_view user, lk_view name, lk_view rea
            copy_text(out->device, sizeof(out->device), device);
 }
 
+bool lk__identity_bind(lk_identity *out, lk_view jkt)
+{
+    return copy_text(out->bound, sizeof(out->bound), jkt);
+}
+
 /* Is what this node knows new enough for the rule? How to go on when not is the rule's as well. */
 static void judge_view(lk__attempt *a)
 {
@@ -115,8 +120,9 @@ static void keep_apart(const lk_guard *g, lk_identity *out)
  * one request, and judged with each; whom a token has to be for is the location's to say. */
 static bool rests_on_itself(const lk__attempt *a, const lk__candidate *c)
 {
-    return !a->presented->looks_only && !c->by_dpop && a->presented->proofs_n == 0 &&
-           !a->presented->is_signed && a->out->kind != LK_KIND_API_KEY && a->rule->audience.len == 0;
+    return !a->presented->looks_only && !a->presented->any_sender && !c->by_dpop &&
+           a->presented->proofs_n == 0 && !a->presented->is_signed && a->out->kind != LK_KIND_API_KEY &&
+           a->rule->audience.len == 0;
 }
 
 /* Who TEXT is, by a check in full. */

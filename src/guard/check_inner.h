@@ -68,6 +68,8 @@ LK_CHECKED lk_status lk__check_token(lk__attempt *a, lk_kind kind, lk_view text)
 /* False, and the credential is refused: one of them does not fit. An identity is never cut. */
 LK_CHECKED bool lk__identity_name(lk_identity *out, lk_view user, lk_view name, lk_view realm, lk_view roles,
                                   lk_view scope, lk_view device);
+/* The thumbprint of the key that a token is bound to; empty: none. */
+LK_CHECKED bool lk__identity_bind(lk_identity *out, lk_view jkt);
 /* How old may the knowledge be that stands in for an answer that cannot be had? 0: there is none. */
 int64_t lk__attempt_stale_ms(const lk__attempt *a);
 /* May a credential that carries all there is to know be decided on the view of the cut-offs there is? LK_OK;

@@ -67,8 +67,7 @@ static lk_status admit(const lk__attempt *a, const lk_session *s)
 {
     lk_identity *out = a->out;
     bool is_key = (s->flags & LK_SESSION_API_KEY) != 0;
-    lk_reason bound =
-        is_key ? lk__api_key_bounds(a->g, a->rule, a->presented->address, s->agent) : LK_REASON_NONE;
+    lk_reason bound = is_key ? lk__api_key_bounds(a->g, a->rule, a->presented, s->agent) : LK_REASON_NONE;
     if (bound != LK_REASON_NONE || is_key != (out->kind == LK_KIND_API_KEY)) {
         out->reason = bound;
         return LK_REFUSED;

@@ -149,6 +149,8 @@ static void judge_renewal(lk__attempt *a, const lk_claims *claims)
  * a new token does. (SECURITY-RULES 98) */
 static lk_status judge_bond(lk__attempt *a, lk_view text, const lk_claims *claims)
 {
+    if (a->presented->any_sender)
+        return LK_OK;
     if (a->by_dpop && claims->bound.len > 0)
         return lk__bound_check(a->g, a->presented, text, claims, a->now_s, a->out);
     if (!a->by_dpop && claims->bound.len == 0)
@@ -231,8 +233,10 @@ static lk_status admit(lk__attempt *a, lk_view text, const lk_claims *claims, bo
 {
     lk_identity *out = a->out;
     out->reason = LK_REASON_MALFORMED;
-    if (claims->user.len == 0 || !lk__identity_name(out, claims->user, claims->name, claims->realm,
-                                                    claims->roles, claims->scope, claims->device))
+    if (claims->user.len == 0 ||
+        !lk__identity_name(out, claims->user, claims->name, claims->realm, claims->roles, claims->scope,
+                           claims->device) ||
+        !lk__identity_bind(out, claims->bound))
         return LK_REFUSED;
     /* A token holds what it names and nothing else, unless it stands for a session of the site. */
     out->limited = claims->scope.len > 0 || claims->session_ends_s == 0;

@@ -228,8 +228,11 @@ LK_CHECKED lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch,
 /* Name and proof of the session that the key PUBLIC has now. As lk_api_key_session. */
 LK_CHECKED lk_status lk__api_key_name(const lk_guard *g, lk_view public, int64_t now_s, lk_session_key *key,
                                       uint8_t proof[LK_SESSION_PROOF_LEN]);
-/* Is a key with BOUNDS good from ADDRESS, under RULE? LK_REASON_NONE, or why not. */
-lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, lk_view address, lk_view bounds);
+/* Is a key with BOUNDS good where PRESENTED comes from, under RULE? LK_REASON_NONE, or why not. */
+lk_reason lk__api_key_bounds(const lk_guard *g, const lk_rule *rule, const lk_presented *presented,
+                             lk_view bounds);
+/* Append what BOUNDS say, lists of words: the ranges it is good from, the places it is good for. */
+void lk__api_key_bounds_read(lk_view bounds, lk_buf *addresses, lk_buf *audience);
 /* Make the session of Q->api_key from its row, as an answer to Q. Blocking. */
 void lk__api_key_ask(lk_guard *g, lk_question *q);
 

@@ -35,7 +35,7 @@ void lk__identity_forget(lk_identity *out)
     out->has_session = false;
     out->logged_in = false;
     out->user[0] = out->name[0] = out->realm[0] = out->roles[0] = out->scope[0] = out->public_id[0] = '\0';
-    out->device[0] = '\0';
+    out->device[0] = out->bound[0] = '\0';
 }
 
 static lk_verdict refuse_or_pass(const lk_rule *rule, lk_identity *out)
