@@ -31,13 +31,21 @@ typedef struct lk_about {
 #define LK_DPOP_URL_MAX 2048
 #define LK_JKT_LEN 43 /* an RFC 7638 thumbprint by SHA-256, in base64url */
 
+/* Keys of proofs that were good for a token bound to them, kept open: LK_DPOP_KEYS at most, the one used
+ * longest ago gives way. Safe for many threads at once. LK_OK; LK_FAULT. NULL is closed as well. */
+#define LK_DPOP_KEYS 256
+typedef struct lk_dpop_keys lk_dpop_keys;
+LK_CHECKED lk_status lk_dpop_keys_open(const lk_env *env, lk_dpop_keys **out);
+void lk_dpop_keys_close(lk_dpop_keys *keys);
+
 typedef struct lk_dpop_expect {
     lk_about about;
     lk_view token; /* the access token that came along: `ath` must be its hash. Empty: one is asked for */
     lk_view jkt;   /* the key it is bound to. Empty: any key */
     int64_t now_s;
-    int64_t back_s;  /* how long ago it may have been made, */
-    int64_t ahead_s; /* and how far in the future, by the clock of the client */
+    int64_t back_s;     /* how long ago it may have been made, */
+    int64_t ahead_s;    /* and how far in the future, by the clock of the client */
+    lk_dpop_keys *keys; /* where the key may be open already; NULL: nowhere */
 } lk_dpop_expect;
 
 typedef struct lk_dpop {

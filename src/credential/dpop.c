@@ -8,6 +8,7 @@
  * The key that came along proves nothing by itself. It counts because its thumbprint is in a token that we
  * signed, or will be.
  */
+#include "credential/dpop_keys.h"
 #include "credential/htu.h"
 #include "credential/jwt/jws.h"
 #include "crypto/hash.h"
@@ -243,29 +244,54 @@ static lk_status check_request(proof *x, const lk_dpop_expect *expect)
     return LK_OK;
 }
 
-static lk_status check_signature(const lk_env *env, proof *x)
+static lk_status verify(proof *x, const lk_keyring *ring, lk_view signature)
 {
-    uint8_t memory[LK_SIGNATURE_MAX];
-    lk_buf signature = lk_buf_over(memory, sizeof(memory));
     lk_view message = lk_view_make(x->parts[0].p, x->parts[0].len + 1 + x->parts[1].len);
-    lk_keyring *ring = NULL;
+    const lk_verifier *verifier = lk_keyring_verifier(ring, (lk_view){0});
+    lk_status status = verifier == NULL ? LK_FAULT : lk_verify(verifier, message, signature);
 
-    if (lk_base64url_decode(x->parts[2], &signature) != LK_OK)
-        return refuse(x, LK_REASON_MALFORMED, "the signature of the proof is not base64url of a signature");
-    /* A key is opened for the one algorithm it is used with, and is none if it says that it is for another.
-     */
+    return status == LK_REFUSED
+               ? refuse(x, LK_REASON_BAD_SIGNATURE, "the signature of the proof is not right")
+               : status;
+}
+
+/* A key is opened for the one algorithm it is used with, and is none if it says that it is for another. It is
+ * kept when it has proven a token that is bound to it, as NAME (NULL: never). */
+static lk_status open_and_verify(const lk_env *env, proof *x, const lk_dpop_expect *expect,
+                                 const uint8_t *name, lk_view signature)
+{
+    lk_keyring *ring = NULL;
     lk_status status = lk_keyring_from_jwk_for(env, x->key, x->alg, &ring, NULL);
+
     if (status == LK_REFUSED || status == LK_MISS)
         return refuse(x, LK_REASON_BAD_SIGNATURE,
                       "the jwk of the proof is no good key for the alg of the proof");
     if (status != LK_OK)
         return LK_FAULT;
-    const lk_verifier *verifier = lk_keyring_verifier(ring, (lk_view){0});
-    status = verifier == NULL ? LK_FAULT : lk_verify(verifier, message, lk_buf_view(&signature));
-    lk_keyring_free(ring);
-    return status == LK_REFUSED
-               ? refuse(x, LK_REASON_BAD_SIGNATURE, "the signature of the proof is not right")
-               : status;
+    status = verify(x, ring, signature);
+    if (status == LK_OK && name != NULL && expect->jkt.len > 0 && expect->token.len > 0)
+        lk__dpop_key_keep(expect->keys, name, ring);
+    else
+        lk_keyring_free(ring);
+    return status;
+}
+
+static lk_status check_signature(const lk_env *env, proof *x, const lk_dpop_expect *expect)
+{
+    uint8_t memory[LK_SIGNATURE_MAX], name[LK_SHA256_LEN];
+    lk_buf signature = lk_buf_over(memory, sizeof(memory));
+    lk__dpop_key *kept;
+
+    if (lk_base64url_decode(x->parts[2], &signature) != LK_OK)
+        return refuse(x, LK_REASON_MALFORMED, "the signature of the proof is not base64url of a signature");
+    if (expect->keys == NULL || lk__dpop_key_name(x->alg, x->key, name) != LK_OK)
+        return open_and_verify(env, x, expect, NULL, lk_buf_view(&signature));
+    kept = lk__dpop_key_hold(expect->keys, name);
+    if (kept == NULL)
+        return open_and_verify(env, x, expect, name, lk_buf_view(&signature));
+    lk_status status = verify(x, lk__dpop_key_ring(kept), lk_buf_view(&signature));
+    lk__dpop_key_release(expect->keys, kept);
+    return status;
 }
 
 static lk_status check(const lk_env *env, lk_view text, const lk_dpop_expect *expect, proof *x)
@@ -280,7 +306,7 @@ static lk_status check(const lk_env *env, lk_view text, const lk_dpop_expect *ex
         status = read_payload(x);
     if (status == LK_OK)
         status = check_request(x, expect);
-    return status == LK_OK ? check_signature(env, x) : status;
+    return status == LK_OK ? check_signature(env, x, expect) : status;
 }
 
 lk_status lk_dpop_check(const lk_env *env, lk_view text, const lk_dpop_expect *expect, lk_buf *scratch,

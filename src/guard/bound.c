@@ -15,7 +15,8 @@ static lk_status check_proof(lk_guard *g, const lk_presented *p, lk_view token, 
                              .jkt = jkt,
                              .now_s = now_s,
                              .back_s = s->dpop_window_s,
-                             .ahead_s = s->dpop_ahead_s};
+                             .ahead_s = s->dpop_ahead_s,
+                             .keys = g->dpop_keys};
     *proof = LK_PROOF_BAD;
     *why = LK_REASON_MALFORMED;
     if (p->proofs_n != 1)

@@ -92,6 +92,8 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
         g->parts.env = &g->clock.env;
     }
     lk_status status = lk__recent_open(g);
+    if (status == LK_OK)
+        status = lk_dpop_keys_open(parts.env, &g->dpop_keys);
     if (status != LK_OK) {
         lk_note_set(note, "out of memory");
         goto out;
@@ -115,8 +117,10 @@ lk_status lk_guard_open(lk_guard_parts parts, lk_guard **out, lk_note *note)
     *out = g;
     g = NULL;
 out:
-    if (g != NULL)
+    if (g != NULL) {
+        lk_dpop_keys_close(g->dpop_keys);
         lk__recent_close(g);
+    }
     lk_free(parts.env, g);
     return status;
 }
@@ -134,6 +138,7 @@ void lk_guard_close(lk_guard *g)
         lk__view_close(g);
     lk__trusts_close(g);
     (void)pthread_mutex_destroy(&g->touch_lock);
+    lk_dpop_keys_close(g->dpop_keys);
     lk__recent_close(g);
     lk_free(g->parts.env, g);
 }

@@ -38,6 +38,7 @@ struct lk_guard {
     uint64_t token_places;           /* of verified tokens in the table */
     uint8_t trust_name[32];          /* a keyed hash of all that latchkey_trust says */
     struct lk__recent *recent;       /* decisions of this second */
+    lk_dpop_keys *dpop_keys;         /* keys of proofs, kept open in this process */
     uint64_t store_name;             /* whose stream is followed; see lk__followed */
     _Atomic uint64_t followed_apart; /* how far, while the table belongs to another stream */
     pthread_mutex_t follow_lock;     /* one thread of this process at a time takes over events */
