@@ -15,7 +15,7 @@ const cli_option cli_token_mint_options[] = {
     {"user", "USER", "whom it is for: put in as it is"},
     {"account", NULL, "USER is the name of an account: its id, name and roles are put in"},
     {"ttl", "TIME", "how long it is good, such as 1h (default: as in the settings)"},
-    {"scope", "SCOPES", "what it may do, with spaces between; without it, all its user may"},
+    {"scope", "SCOPES", "what it may do, with spaces between; without it, nothing that asks for a scope"},
     {"roles", "ROLES", "roles, with spaces between"},
     {"realm", "REALM", "the account system (default: the one of the settings)"},
     {"aud", "AUDIENCE", "jwt: who it is meant for (default: as in the settings)"},

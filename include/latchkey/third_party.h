@@ -13,6 +13,10 @@
 extern "C" {
 #endif
 
+/* A scope as it is kept, appended to OUT: its WORDS, each once, with a blank between them (RFC 6749 section
+ * 3.3). LK_OK; LK_REFUSED with the rule, also when there is no room in OUT. */
+LK_CHECKED lk_status lk_scope_normalize(lk_view words, lk_buf *out, lk_note *note);
+
 /* ---- API keys ---- docs/formats/api-key.md */
 
 #define LK_API_KEY_LABEL_MAX 64   /* bytes, UTF-8 */

@@ -52,6 +52,14 @@ lk_status lk__words_normalize(lk_view words, const char *rule, lk_buf *out, lk_n
     return lk_buf_status(out) == LK_OK ? LK_OK : refuse(note, rule);
 }
 
+lk_status lk_scope_normalize(lk_view words, lk_buf *out, lk_note *note)
+{
+    return lk__words_normalize(words,
+                               "A scope is made of words of printable ASCII without quote and backslash, of "
+                               "at most 256 bytes together.",
+                               out, note);
+}
+
 lk_status lk_api_key_describe(const lk_api_key_wish *wish, int64_t now_s, lk_api_key *out, lk_note *note)
 {
     memset(out, 0, sizeof(*out));
@@ -63,11 +71,7 @@ lk_status lk_api_key_describe(const lk_api_key_wish *wish, int64_t now_s, lk_api
 
     lk_buf_add(&label, wish->label);
     if (status == LK_OK)
-        status =
-            lk__words_normalize(wish->scope,
-                                "A scope is made of words of printable ASCII without quote and backslash, of "
-                                "at most 256 bytes together.",
-                                &scope, note);
+        status = lk_scope_normalize(wish->scope, &scope, note);
     if (status == LK_OK)
         status = lk__roles_normalize(wish->roles, &roles, note);
     if (status == LK_OK)

@@ -83,11 +83,7 @@ lk_status lk_client_describe(const lk_client_wish *wish, lk_client *out, lk_note
     lk_buf_add(&realm, wish->realm);
     lk_buf_add(&name, wish->name);
     if (status == LK_OK)
-        status =
-            lk__words_normalize(wish->scope,
-                                "A scope is made of words of printable ASCII without quote and backslash, of "
-                                "at most 256 bytes together.",
-                                &scope, note);
+        status = lk_scope_normalize(wish->scope, &scope, note);
     if (status == LK_OK)
         status = lk__roles_normalize(wish->roles, &roles, note);
     if (status == LK_OK)

@@ -19,46 +19,6 @@ static void broken(lk__call *c, const char *rule)
 
 /* ---- what is asked for ---- */
 
-/* Words as one text, or (JSON) as an array of words. */
-static lk_status array_words(lk__call *c, lk_view array, lk_view *out)
-{
-    lk_buf words = lk__arena_buf(c->arena, array.len);
-    lk_json_item item;
-    size_t at = 0;
-    while (lk_json_next(array, &at, &item)) {
-        size_t start = words.len + (words.len > 0 ? 1 : 0);
-        if (item.type != LK_JSON_STRING)
-            return LK_REFUSED;
-        if (words.len > 0)
-            lk_buf_add_byte(&words, ' ');
-        if (lk_json_string(item.value, &words) != LK_OK)
-            return LK_REFUSED;
-        lk_view word = lk_view_part(lk_buf_view(&words), start, words.len);
-        if (word.len == 0 || lk_view_find(word, ' ') < word.len)
-            return LK_REFUSED;
-    }
-    *out = lk_buf_view(&words);
-    return lk_buf_status(&words) == LK_OK ? LK_OK : LK_REFUSED;
-}
-
-static bool read_words(lk__call *c, const char *name, lk_view *out)
-{
-    lk_json_item item;
-    lk_status status;
-    *out = (lk_view){0};
-    if (c->body_kind == LK_BODY_JSON && lk_json_get(c->req->body, lk_view_of(name), &item) == LK_OK &&
-        item.type == LK_JSON_ARRAY)
-        status = array_words(c, item.value, out);
-    else
-        status = lk__body_text(c, lk_view_of(name), out);
-    if (status != LK_REFUSED)
-        return true;
-    lk_buf detail = lk__arena_buf(c->arena, 128);
-    lk_buf_add_printf(&detail, "%s is one text of words, or an array of words", name);
-    lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk_buf_view(&detail));
-    return false;
-}
-
 /* LK_OK; LK_MISS; LK_REFUSED when it is no whole number. */
 static lk_status read_number(lk__call *c, const char *name, int64_t *out)
 {
@@ -120,9 +80,9 @@ static bool read_wish(lk__call *c, lk_api_key *key)
 {
     lk_api_key_wish wish = {0};
     lk_note note = {""};
-    if (!lk__body_need(c, LK_VIEW("label"), &wish.label) || !read_words(c, "scope", &wish.scope) ||
-        !read_words(c, "roles", &wish.roles) || !read_words(c, "audience", &wish.audience) ||
-        !read_words(c, "addresses", &wish.addresses) || !read_expiry(c, &wish.expires_s))
+    if (!lk__body_need(c, LK_VIEW("label"), &wish.label) || !lk__body_words(c, "scope", &wish.scope) ||
+        !lk__body_words(c, "roles", &wish.roles) || !lk__body_words(c, "audience", &wish.audience) ||
+        !lk__body_words(c, "addresses", &wish.addresses) || !read_expiry(c, &wish.expires_s))
         return false;
     if (lk_api_key_describe(&wish, c->now_ms / 1000, key, &note) != LK_OK) {
         lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk__arena_copy(c->arena, lk_view_of(note.text)));

@@ -107,6 +107,45 @@ bool lk__body_need(lk__call *c, lk_view name, lk_view *out)
     return false;
 }
 
+static lk_status array_words(lk__call *c, lk_view array, lk_view *out)
+{
+    lk_buf words = lk__arena_buf(c->arena, array.len);
+    lk_json_item item;
+    size_t at = 0;
+    while (lk_json_next(array, &at, &item)) {
+        size_t start = words.len + (words.len > 0 ? 1 : 0);
+        if (item.type != LK_JSON_STRING)
+            return LK_REFUSED;
+        if (words.len > 0)
+            lk_buf_add_byte(&words, ' ');
+        if (lk_json_string(item.value, &words) != LK_OK)
+            return LK_REFUSED;
+        lk_view word = lk_view_part(lk_buf_view(&words), start, words.len);
+        if (word.len == 0 || lk_view_find(word, ' ') < word.len)
+            return LK_REFUSED;
+    }
+    *out = lk_buf_view(&words);
+    return lk_buf_status(&words) == LK_OK ? LK_OK : LK_REFUSED;
+}
+
+bool lk__body_words(lk__call *c, const char *name, lk_view *out)
+{
+    lk_json_item item;
+    lk_status status;
+    *out = (lk_view){0};
+    if (c->body_kind == LK_BODY_JSON && lk_json_get(c->req->body, lk_view_of(name), &item) == LK_OK &&
+        item.type == LK_JSON_ARRAY)
+        status = array_words(c, item.value, out);
+    else
+        status = lk__body_text(c, lk_view_of(name), out);
+    if (status != LK_REFUSED)
+        return true;
+    lk_buf detail = lk__arena_buf(c->arena, 128);
+    lk_buf_add_printf(&detail, "%s is one text of words, or an array of words", name);
+    lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk_buf_view(&detail));
+    return false;
+}
+
 lk_status lk__body_flag(lk__call *c, lk_view name, bool *out)
 {
     lk_json_item item;

@@ -87,6 +87,9 @@ bool lk__body_read(lk__call *c);
 LK_CHECKED lk_status lk__body_text(lk__call *c, lk_view name, lk_view *out);
 /* The same, but answers 422 itself and gives false on anything but LK_OK. */
 bool lk__body_need(lk__call *c, lk_view name, lk_view *out);
+/* The words NAME of the body, with a blank between them: one text, or (JSON) an array of words. Empty when
+ * absent. False when it is neither: then the call is answered with 422. */
+bool lk__body_words(lk__call *c, const char *name, lk_view *out);
 /* LK_OK; LK_MISS; LK_REFUSED when it is neither true nor false. A ticked box of a form is true. */
 LK_CHECKED lk_status lk__body_flag(lk__call *c, lk_view name, bool *out);
 /* The raw JSON object NAME of the body. LK_OK; LK_MISS; LK_REFUSED. */

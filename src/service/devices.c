@@ -257,6 +257,12 @@ static bool is_fresh(lk__call *c)
                                    "could go on with"));
         return false;
     }
+    /* The sessions of a device hold all scopes. */
+    if (c->id->scope[0] != '\0') {
+        lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN,
+                           LK_VIEW("a login that is limited to scopes cannot register a device"));
+        return false;
+    }
     /* A session that somebody took must not become a device that he keeps. */
     if (c->now_ms / 1000 - c->id->auth_s <= FRESH_S)
         return true;

@@ -5,6 +5,8 @@
 #include "service/call.h"
 #include "service/devices.h"
 
+#include <latchkey/third_party.h>
+
 static void broken(lk__call *c, const char *rule)
 {
     lk__answer_problem(c, LK_PROBLEM_RULE_BROKEN, lk_view_of(rule));
@@ -46,6 +48,27 @@ static bool read_carrier(lk__call *c, lk_kind kind, lk_carrier *carrier)
     return false;
 }
 
+/* A login may ask for less than its user has. A device goes on with all of it, so the two cannot be had
+ * together. */
+static bool read_scope(lk__call *c, lk__issue *want)
+{
+    lk_note note = {{0}};
+    lk_view words;
+    lk_buf scope = lk__arena_buf(c->arena, LK_SCOPE_MAX);
+    if (!lk__body_words(c, "scope", &words))
+        return false;
+    if (lk_scope_normalize(words, &scope, &note) != LK_OK) {
+        broken(c, note.text);
+        return false;
+    }
+    if (scope.len > 0 && want->plan->wanted) {
+        broken(c, "a login that is limited to scopes cannot register a device: leave out scope or device");
+        return false;
+    }
+    want->scope = lk_buf_view(&scope);
+    return true;
+}
+
 /* Who comes with an id in the path and no cookie goes on like that, and gets no cookie: another site could
  * have sent him here with an id of its own, and his browser would keep the login that was made under it. */
 static void stay_in_url(lk__issue *want)
@@ -74,7 +97,7 @@ static bool read_wish(lk__call *c, lk__issue *want)
             stay_in_url(want);
         return true;
     }
-    if (!read_kind(c, &want->kind) || !read_carrier(c, want->kind, &want->carrier))
+    if (!read_kind(c, &want->kind) || !read_carrier(c, want->kind, &want->carrier) || !read_scope(c, want))
         return false;
     want->device_class = want->plan->device_class;
     return true;

@@ -92,11 +92,21 @@ def test_403_for_a_missing_scope_names_the_scope(easy):
     assert easy.call("GET", "/auth/authz/auth-request?scope=z+orders.read", bearer=right).status == 200
 
 
+def test_login_asks_for_scopes_and_holds_no_other(easy):
+    for kind in KINDS:
+        wish = {"username": "alice", "password": PASSWORD, "credential": kind, "carrier": "header"}
+        for scope, status in (("x orders.read", 200), (["orders.read"], 200), ("x", 403)):
+            token = easy.call("POST", "/auth/login", {**wish, "scope": scope}).json()["token"]
+            assert easy.call("GET", "/scope/", bearer=token).status == status
+        token = easy.call("POST", "/auth/login", wish).json()["token"]
+        assert easy.call("GET", "/scope/", bearer=token).status == (200 if kind == "session" else 403)
+
+
 def test_token_gives_no_role_its_user_does_not_have(easy):
     for kind in KINDS:
         answer = easy.call("GET", "/role/", bearer=bearer(easy, "alice", kind))
         assert (answer.status, answer.json()["reason"]) == (403, "insufficient_role")
-    login = {"username": "alice", "password": PASSWORD, "credential": "jwt", "roles": ["admin"], "scope": "orders.read",
+    login = {"username": "alice", "password": PASSWORD, "credential": "jwt", "roles": ["admin"], "scope": "orders.reads",
              "user": {"roles": ["admin"]}}
     token = easy.call("POST", "/auth/login", login).json()["token"]
     assert easy.call("GET", "/role/", bearer=token).status == 403

@@ -268,6 +268,11 @@ static void login_says_which_member_is_wrong(void **state)
         "\"device\":{\"id\":7}",
         "\"device\":{\"id\":\"a\\n\"}",
         "\"device\":[]",
+        "\"scope\":7",
+        "\"scope\":[\"a b\"]",
+        "\"scope\":[7]",
+        "\"scope\":\"a\\\"b\"",
+        "\"scope\":\"orders.read\",\"device\":{\"id\":\"d-1\",\"label\":\"x\",\"class\":\"phone\"}",
     };
     enroll(&shop, &alice, "alice", GOOD_PASSWORD);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -284,6 +289,37 @@ static void login_says_which_member_is_wrong(void **state)
              "\",\"device\":{\"id\":\"d-1\",\"label\":\"My phone\",\"class\":\"phone\"},\"remember\":null,"
              "\"more\":{}}"),
         200);
+}
+
+static void login_that_asks_for_scopes_holds_those_and_no_other(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"session", "token", "jwt"};
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    for (size_t i = 0; i < 3; i++) {
+        char body[256], token[4096];
+        snprintf(body, sizeof(body),
+                 "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD
+                 "\",\"credential\":\"%s\",\"carrier\":\"header\",\"scope\":%s}",
+                 kinds[i], i == 1 ? "[\"b\",\"a\",\"b\"]" : "\"b a b\"");
+        assert_int_equal(post(&stranger, "/auth/login", body), 200);
+        snprintf(token, sizeof(token), "%s", member_of(&stranger, "token"));
+        assert_int_equal(
+            ask(&shop, &stranger, (sent){.method = "GET", .path = "/auth/session", .bearer = token}), 200);
+        assert_string_equal(member_of(&stranger, "scope"), "b a");
+    }
+}
+
+static void device_is_not_registered_by_a_login_that_is_limited_to_scopes(void **state)
+{
+    (void)state;
+    enroll(&shop, &alice, "alice", GOOD_PASSWORD);
+    assert_int_equal(post(&alice, "/auth/login",
+                          "{\"username\":\"alice\",\"password\":\"" GOOD_PASSWORD
+                          "\",\"scope\":\"orders.read\"}"),
+                     200);
+    assert_int_equal(post(&alice, "/auth/devices", "{\"label\":\"x\",\"class\":\"phone\"}"), 422);
+    assert_non_null(strstr(alice.body, "limited to scopes"));
 }
 
 static void secure_cookie_is_never_handed_out_over_http(void **state)
@@ -804,6 +840,8 @@ int main(int argc, char **argv)
         T(login_beyond_the_limit_says_so_and_another_logout_makes_room),
         T(registration_says_which_rule_is_broken),
         T(login_says_which_member_is_wrong),
+        T(login_that_asks_for_scopes_holds_those_and_no_other),
+        T(device_is_not_registered_by_a_login_that_is_limited_to_scopes),
         T(secure_cookie_is_never_handed_out_over_http),
         T(login_replaces_the_session_it_came_with),
         T(id_that_a_client_invents_is_never_adopted),
