@@ -100,10 +100,6 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
     bool any = false;
     lk_status status = lk_sql_borrow(db->sql, &link, NULL);
 
-    for (size_t i = 0; i < n; i++) {
-        loads[i].status = LK_FAULT;
-        loads[i].why = LK_REASON_NONE;
-    }
     if (status != LK_OK)
         return LK_FAULT;
     status = load_kind(db, link, loads, n, false, &any);

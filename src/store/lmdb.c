@@ -99,11 +99,8 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
     lk__lmdb_slot *slot;
     lk_status status = lk__lmdb_read_begin(s->db, &slot);
 
-    if (status != LK_OK) {
-        for (size_t i = 0; i < n; i++)
-            loads[i].status = LK_FAULT;
+    if (status != LK_OK)
         return LK_FAULT;
-    }
     for (size_t i = 0; i < n; i++)
         loads[i].status = load_one(s->db, slot->txn, &loads[i]);
     lk__lmdb_read_end(slot);

@@ -68,7 +68,6 @@ static lk_status load_one(lk__memory *m, lk_load *load)
     size_t cap = load->head_only && load->cap > LK_HEAD_MAX ? LK_HEAD_MAX : load->cap;
     lk_entry entry;
 
-    load->why = LK_REASON_NONE;
     switch (lk_table_get(m->table, LK_ENTRY_SESSION, key.bytes, 0, load->buf, cap, &entry)) {
     case LK_OK:
         return read_copy(load, entry.len, &entry);

@@ -57,10 +57,7 @@ static void look_back(lk__moving *m, lk_load *loads, size_t n, size_t *at)
     }
     if (asked == 0)
         return;
-    if (lk_store_load_many(m->other, again, asked) != LK_OK) {
-        for (size_t i = 0; i < asked; i++)
-            again[i].status = LK_FAULT;
-    }
+    (void)!lk_store_load_many(m->other, again, asked); /* each says for itself what became of it */
     for (size_t i = 0; i < asked; i++)
         take_back(m, &loads[whose[i]], &again[i]);
 }
@@ -93,8 +90,7 @@ static void judge(lk__moving *m, lk_load *load, const lk_load *there)
     if (!is_newer)
         return;
     if ((there->session.flags & LK_SESSION_ENDING) != 0) { /* another node gave it a new id */
-        if (lk_store_load_many(m->other, load, 1) != LK_OK)
-            load->status = LK_FAULT;
+        (void)!lk_store_load_many(m->other, load, 1);
     } else if (lk__moving_catch_up(m, m->other, m->lead_now, &load->key) == LK_FAULT ||
                lk_store_load_many(m->lead_now, load, 1) != LK_OK) {
         load->status = LK_FAULT;
@@ -118,10 +114,7 @@ static void ask_shared(lk__moving *m, lk_load *loads, size_t n, size_t *at)
     }
     if (asked == 0)
         return;
-    if (lk_store_load_many(m->other, there, asked) != LK_OK) {
-        for (size_t i = 0; i < asked; i++)
-            there[i].status = LK_FAULT;
-    }
+    (void)!lk_store_load_many(m->other, there, asked); /* each says for itself what became of it */
     for (size_t i = 0; i < asked; i++)
         judge(m, &loads[whose[i]], &there[i]);
 }
@@ -131,11 +124,8 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
     lk__moving *m = lk__moving_of(store);
     bool any = n == 0;
 
-    if (lk_store_load_many(m->lead, loads, n) != LK_OK) {
-        for (size_t i = 0; i < n; i++)
-            loads[i].status = LK_FAULT;
+    if (lk_store_load_many(m->lead, loads, n) != LK_OK)
         return LK_FAULT;
-    }
     for (size_t at = 0; m->asks_both && at < n;)
         ask_shared(m, loads, n, &at);
     for (size_t at = 0; m->looks_back && at < n;)

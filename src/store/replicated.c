@@ -42,11 +42,9 @@ static void ask_primary(replicated *r, lk_load *loads, size_t n, size_t *at)
     }
     if (asked == 0)
         return;
-    if (lk_store_load_many(r->primary, again, asked) != LK_OK) {
-        /* The copy has no such session, and the primary cannot say whether it has. */
-        for (size_t i = 0; i < asked; i++)
-            again[i].status = LK_FAULT;
-    }
+    /* A fault of the primary is the answer: the copy has no such session, and nobody can say whether there is
+     * one. */
+    (void)!lk_store_load_many(r->primary, again, asked);
     for (size_t i = 0; i < asked; i++)
         loads[whose[i]] = again[i];
 }
@@ -56,10 +54,7 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
     replicated *r = of(store);
     bool any = false;
 
-    if (lk_store_load_many(r->copy, loads, n) != LK_OK) {
-        for (size_t i = 0; i < n; i++)
-            loads[i].status = LK_FAULT;
-    }
+    (void)!lk_store_load_many(r->copy, loads, n); /* whose faults the primary is asked about */
     for (size_t at = 0; at < n;)
         ask_primary(r, loads, n, &at);
     for (size_t i = 0; i < n; i++)

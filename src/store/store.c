@@ -176,6 +176,10 @@ bool lk_store_is_durable(const lk_store *store)
 
 lk_status lk_store_load_many(lk_store *store, lk_load *loads, size_t n)
 {
+    for (size_t i = 0; i < n; i++) {
+        loads[i].status = LK_FAULT;
+        loads[i].why = LK_REASON_NONE;
+    }
     return store->ops->load_many(store, loads, n);
 }
 

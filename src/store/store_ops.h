@@ -41,6 +41,7 @@ typedef struct lk_store_ops {
                       lk_note *note);
     void (*close)(lk_store *store);
 
+    /* Each of LOADS comes as LK_FAULT without a reason. */
     lk_status (*load_many)(lk_store *store, lk_load *loads, size_t n);
     lk_status (*create)(lk_store *store, const lk_session *s, lk_limit limit, uint32_t *ended);
     lk_status (*replace)(lk_store *store, const lk_session_key *old, uint32_t old_generation,

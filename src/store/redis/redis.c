@@ -336,10 +336,6 @@ static lk_status load_many(lk_store *store, lk_load *loads, size_t n)
 {
     lk_status all = n > 0 ? LK_FAULT : LK_OK;
 
-    for (size_t i = 0; i < n; i++) {
-        loads[i].status = LK_FAULT;
-        loads[i].why = LK_REASON_NONE;
-    }
     for (size_t i = 0; i < n; i += LOADS_MAX) {
         lk_status status = load_some((lk__redis *)store, loads + i, n - i < LOADS_MAX ? n - i : LOADS_MAX);
 
