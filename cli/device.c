@@ -29,6 +29,7 @@ static json_t *device_object(const lk_device *d)
     cli_set_number(object, "last_used", d->seen_s);
     cli_set_number(object, "idle_expires", d->ends_s);
     cli_set_number(object, "expires", d->expires_s);
+    (void)json_object_set_new(object, "put_out", json_boolean(d->put_out_s > 0));
     return object;
 }
 

@@ -106,10 +106,14 @@ LK_CHECKED lk_status lk_accounts_device_remove(lk_accounts *a, lk_view user, lk_
 LK_CHECKED lk_status lk_accounts_device_renew(lk_accounts *a, lk_device *d);
 /* It goes on from session D->session to NEXT, and its time without use starts again. In one step with the
  * look whether it is still so: of two who try, one succeeds. LK_OK (D is as it is now); LK_MISS when it was
- * forgotten, renewed or moved on meanwhile; LK_FAULT. */
+ * forgotten, renewed, moved on or put out meanwhile; LK_FAULT. */
 LK_CHECKED lk_status lk_accounts_device_move(lk_accounts *a, lk_device *d, lk_view next);
-/* It signed the challenge made at MADE_MS. LK_OK; LK_MISS when it has signed that or a later one before, or is
- * gone; LK_FAULT. */
+/* A limit of sessions ended D->session, the one it was given last: it is given no other until the next login
+ * on it (lk_accounts_device_renew). LK_OK; LK_MISS when it has gone on from there, is forgotten, or this was
+ * known; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_put_out(lk_accounts *a, const lk_device *d);
+/* It signed the challenge made at MADE_MS. LK_OK; LK_MISS when it has signed that or a later one before, or
+ * is gone; LK_FAULT. */
 LK_CHECKED lk_status lk_accounts_device_proved(lk_accounts *a, lk_view id, int64_t made_ms);
 
 #ifdef __cplusplus

@@ -265,6 +265,7 @@ typedef struct lk_login {
     lk_view bound;  /* a JWT: the thumbprint of the key it is to be bound to; empty: it is not */
     bool renews;    /* a JWT: in a cookie that the gateway renews, for as long as a session would live */
     bool refreshes; /* a token in a header: with a refresh token beside it */
+    bool yields;    /* takes a place that is free: whatever latchkey_limit victim= says, it ends nobody */
 } lk_login;
 
 #define LK_ISSUED_MAX (LK_SEALED_MAX + 1)
@@ -518,6 +519,10 @@ typedef enum lk_counter {
     LK_COUNT_KEYS_FAILED,     /* ... could not be */
     LK_COUNT_KEYS_MADE,       /* keys made since the one before had its age */
     LK_COUNT_API_KEY_READ,    /* rows of API keys asked for */
+    LK_COUNT_DEVICE_RENEWED,  /* devices given a session */
+    LK_COUNT_DEVICE_REPEATED, /* ... given the one they have once more */
+    LK_COUNT_DEVICE_REFUSED,  /* ... given none */
+    LK_COUNT_DEVICE_UNKNOWN,  /* ... of whom nobody could tell */
     LK_COUNT_COUNT
 } lk_counter;
 void lk_guard_count(lk_guard *g, lk_counter counter);
@@ -580,11 +585,17 @@ typedef struct lk_device_session {
 
 /* Give the device a session, in place of the one that ended by time; the very one it has if that is alive.
  * However many ask at once, on however many nodes: they are given one session. Not when its last session was
- * ended by somebody, when a cut-off is later than the device, or its owner is disabled. Blocking. LK_OK;
- * LK_REFUSED: one answer to all that is not so; LK_FULL; LK_FAULT: could not look, and nothing was changed.
- */
+ * ended by somebody, when a cut-off is later than the device, or its owner is disabled; nor when a limit ended
+ * it, until the next login on the device. It ends nobody's session. Blocking. LK_OK; LK_REFUSED: one answer to
+ * all that is not so; LK_FULL: no room, or out->issued.why is session_limit and the user's places are taken;
+ * LK_FAULT: could not look, and nothing was changed. */
 LK_CHECKED lk_status lk_guard_device_session(lk_guard *g, lk_accounts *a, const lk_device_ask *ask,
                                              lk_device_session *out);
+
+/* After a login of USER: which of his devices did a limit put out with it? They are told so in the accounts, and
+ * are given no session until the next login on them. With no limit that ends anybody: nothing is looked up.
+ * Blocking. LK_OK; LK_FAULT. */
+LK_CHECKED lk_status lk_guard_devices_put_out(lk_guard *g, lk_accounts *a, lk_view user);
 
 /* When a device that is vouched for now was: now, or just after the newest cut-off that would reach it. */
 int64_t lk_guard_issue_time_ms(lk_guard *g, lk_view realm, lk_view roles, lk_view user, lk_view device);

@@ -13,7 +13,7 @@
 
 #define COLUMNS                                                                                              \
     "id, user_id, realm, label, device_class, hash, public_key, issued_ms, auth_s, created_s, seen_s, "      \
-    "ends_s, expires_s, proved_ms, session_id, session_from, session_s"
+    "ends_s, expires_s, proved_ms, session_id, session_from, session_s, put_out_s"
 #define SWEEP_ROWS 16 /* of everybody's, with each registration */
 
 static lk_status copy_text(lk_sql_query *q, int column, char *out, size_t cap)
@@ -64,6 +64,7 @@ static lk_status row_read(const lk_accounts *a, lk_sql_query *q, lk_device *out)
     out->expires_s = lk_sql_i64(q, 12);
     out->proved_ms = lk_sql_i64(q, 13);
     out->session_s = lk_sql_i64(q, 16);
+    out->put_out_s = lk_sql_i64(q, 17);
     if (out->ends_s > out->seen_s + a->settings->device_idle_s)
         out->ends_s = out->seen_s + a->settings->device_idle_s;
     return LK_OK;
@@ -242,16 +243,17 @@ static lk_sql_value hash_of(const lk_device *d)
 
 static lk_status insert(lk_sql_link *link, const lk_device *d)
 {
-    return lk_sql_do(
-        link,
-        "INSERT INTO latchkey_device (" COLUMNS
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        LK_SQL_VALUES(text_of(d->id), text_of(d->user), text_of(d->realm), text_of(d->label),
-                      text_of(d->device_class), hash_of(d), text_of(d->key), lk_sql_of_i64(d->issued_ms),
-                      lk_sql_of_i64(d->auth_s), lk_sql_of_i64(d->created_s), lk_sql_of_i64(d->seen_s),
-                      lk_sql_of_i64(d->ends_s), lk_sql_of_i64(d->expires_s), lk_sql_of_i64(d->proved_ms),
-                      text_of(d->session), text_of(d->session_from), lk_sql_of_i64(d->session_s)),
-        NULL);
+    return lk_sql_do(link,
+                     "INSERT INTO latchkey_device (" COLUMNS
+                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     LK_SQL_VALUES(text_of(d->id), text_of(d->user), text_of(d->realm), text_of(d->label),
+                                   text_of(d->device_class), hash_of(d), text_of(d->key),
+                                   lk_sql_of_i64(d->issued_ms), lk_sql_of_i64(d->auth_s),
+                                   lk_sql_of_i64(d->created_s), lk_sql_of_i64(d->seen_s),
+                                   lk_sql_of_i64(d->ends_s), lk_sql_of_i64(d->expires_s),
+                                   lk_sql_of_i64(d->proved_ms), text_of(d->session), text_of(d->session_from),
+                                   lk_sql_of_i64(d->session_s), lk_sql_of_i64(d->put_out_s)),
+                     NULL);
 }
 
 static lk_status add_work(lk_sql_link *link, void *argument)
@@ -332,11 +334,13 @@ lk_status lk_accounts_device_rename(lk_accounts *a, lk_view user, lk_view id, lk
 lk_status lk_accounts_device_renew(lk_accounts *a, lk_device *d)
 {
     d->session_s = lk_now_s(a->env);
+    d->put_out_s = 0;
     begin_lives(a, d);
     return change(
         a, LK_SQL_DURABLE,
         "UPDATE latchkey_device SET hash = ?, public_key = ?, device_class = ?, issued_ms = ?, auth_s "
-        "= ?, seen_s = ?, ends_s = ?, expires_s = ?, session_id = ?, session_from = ?, session_s = ? "
+        "= ?, seen_s = ?, ends_s = ?, expires_s = ?, session_id = ?, session_from = ?, session_s = ?, "
+        "put_out_s = 0 "
         "WHERE id = ? AND user_id = ?",
         LK_SQL_VALUES(hash_of(d), text_of(d->key), text_of(d->device_class), lk_sql_of_i64(d->issued_ms),
                       lk_sql_of_i64(d->auth_s), lk_sql_of_i64(d->seen_s), lk_sql_of_i64(d->ends_s),
@@ -360,13 +364,23 @@ lk_status lk_accounts_device_move(lk_accounts *a, lk_device *d, lk_view next)
     lk_status status = change(
         a, LK_SQL_DURABLE,
         "UPDATE latchkey_device SET session_id = ?, session_from = ?, session_s = ?, seen_s = ?, ends_s = ? "
-        "WHERE id = ? AND session_id = ? AND issued_ms = ?",
+        "WHERE id = ? AND session_id = ? AND issued_ms = ? AND put_out_s = 0",
         LK_SQL_VALUES(text_of(moved.session), text_of(moved.session_from), lk_sql_of_i64(moved.session_s),
                       lk_sql_of_i64(moved.seen_s), lk_sql_of_i64(moved.ends_s), text_of(d->id),
                       text_of(d->session), lk_sql_of_i64(d->issued_ms)));
     if (status == LK_OK)
         *d = moved;
     return status;
+}
+
+lk_status lk_accounts_device_put_out(lk_accounts *a, const lk_device *d)
+{
+    int64_t now_s = lk_now_s(a->env);
+
+    return change(
+        a, LK_SQL_DURABLE,
+        "UPDATE latchkey_device SET put_out_s = ? WHERE id = ? AND session_id = ? AND put_out_s = 0",
+        LK_SQL_VALUES(lk_sql_of_i64(now_s), text_of(d->id), text_of(d->session)));
 }
 
 lk_status lk_accounts_device_proved(lk_accounts *a, lk_view id, int64_t made_ms)

@@ -34,7 +34,7 @@ struct lk_accounts {
 /* ---- schema.c ---- */
 
 /* The newest schema this program knows. */
-#define LK_SCHEMA_VERSION 5
+#define LK_SCHEMA_VERSION 6
 /* Make the tables; with UPGRADE, or on SQLite, bring older ones to LK_SCHEMA_VERSION. LK_OK; LK_STALE when
  * they are newer, or older without UPGRADE; LK_FULL; LK_FAULT. */
 LK_CHECKED lk_status lk__schema_make(lk_sql *sql, bool upgrade, lk_note *note);

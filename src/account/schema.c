@@ -44,14 +44,23 @@ static const char postgres_third_parties[] =
 static const char mariadb_third_parties[] =
 #include "mariadb-5-third-parties.sql.inc"
 ;
+static const char sqlite_put_out[] =
+#include "sqlite-6-put-out.sql.inc"
+;
+static const char postgres_put_out[] =
+#include "postgres-6-put-out.sql.inc"
+;
+static const char mariadb_put_out[] =
+#include "mariadb-6-put-out.sql.inc"
+;
 /* clang-format on */
 
-static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {sqlite_users, sqlite_throttle, sqlite_names,
-                                                            sqlite_devices, sqlite_third_parties};
-static const char *const postgres_steps[LK_SCHEMA_VERSION] = {NULL, NULL, postgres_accounts, postgres_devices,
-                                                              postgres_third_parties};
-static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {NULL, NULL, mariadb_accounts, mariadb_devices,
-                                                             mariadb_third_parties};
+static const char *const sqlite_steps[LK_SCHEMA_VERSION] = {
+    sqlite_users, sqlite_throttle, sqlite_names, sqlite_devices, sqlite_third_parties, sqlite_put_out};
+static const char *const postgres_steps[LK_SCHEMA_VERSION] = {
+    NULL, NULL, postgres_accounts, postgres_devices, postgres_third_parties, postgres_put_out};
+static const char *const mariadb_steps[LK_SCHEMA_VERSION] = {
+    NULL, NULL, mariadb_accounts, mariadb_devices, mariadb_third_parties, mariadb_put_out};
 
 static const char *const *steps_of(lk_sql_dialect dialect)
 {

@@ -66,6 +66,8 @@ typedef struct renewal {
     lk_device_session *out;
     lk_session last; /* what it was given last, if alive; views into record */
     bool alive, found;
+    bool in_the_way; /* of the next one: it has the last place that a limit leaves */
+    bool repeated;
     uint8_t record[LK_HEAD_MAX];
     char id[LK_SESSION_ID_LEN + 1]; /* derived */
     lk_session_key key;
@@ -117,8 +119,16 @@ static lk_status look_at_owner(renewal *x)
     return status == LK_OK ? LK_OK : LK_FAULT;
 }
 
+/* A limit ended its session: it is not to put out, in turn, whoever did. Its own cookie stays: the next login
+ * on it makes it good again. LK_MISS when it has gone on from that session. */
+static lk_status put_out(renewal *x)
+{
+    lk_status status = lk_accounts_device_put_out(x->a, &x->out->device);
+    return status == LK_OK ? refuse(x, LK_REASON_REPLACED, false) : status;
+}
+
 /* How its last session ended, or that it has not. Where sessions are written is asked: a copy may be behind a
- * logout. A session somebody ended, or a limit did, ends the device. */
+ * logout. A session somebody ended ends the device. */
 static lk_status look_at_last(renewal *x)
 {
     lk_load load = {.head_only = true, .buf = x->record, .cap = sizeof(x->record), .status = LK_FAULT};
@@ -129,6 +139,8 @@ static lk_status look_at_last(renewal *x)
     if (lk_store_load_many(lk_store_writes_to(x->g->parts.store), &load, 1) != LK_OK ||
         load.status == LK_FAULT || load.status == LK_FULL)
         return LK_FAULT;
+    if (load.status == LK_STALE && load.why == LK_REASON_REPLACED)
+        return put_out(x);
     if (load.status == LK_STALE && load.why != LK_REASON_EXPIRED && load.why != LK_REASON_IDLE &&
         load.why != LK_REASON_NONE)
         return refuse(x, load.why, true);
@@ -167,6 +179,7 @@ static lk_status hand_over(renewal *x)
 {
     lk_issued *out = &x->out->issued;
     memset(out, 0, sizeof(*out));
+    x->repeated = true;
     if (is_token(x->ask->kind))
         return lk__mint(x->g, x->ask->kind, &x->last, x->ask->renews, out);
     memcpy(out->text, x->id, sizeof(x->id));
@@ -189,6 +202,7 @@ static lk_status make(renewal *x, bool replaces)
                       .agent = x->ask->agent,
                       .address = x->ask->address,
                       .renews = x->ask->renews,
+                      .yields = true,
                       .session_id = x->id,
                       .issued_ms = d->issued_ms,
                       .auth_s = d->auth_s};
@@ -202,12 +216,35 @@ static lk_status make(renewal *x, bool replaces)
     return lk_guard_issue(x->g, x->ask->kind, &login, x->ask->presented, prior, &x->out->issued, NULL);
 }
 
+/* On from the session the row stands at. A place is looked for first: who finds none leaves the row, and the
+ * time the device has without use, as they are. */
+static lk_status go_on(renewal *x)
+{
+    lk_device *d = &x->out->device;
+    char next[LK_PUBLIC_ID_LEN + 1];
+    lk_status status = derive(x, d->session);
+    if (status == LK_OK && x->ask->kind != LK_KIND_SEALED) /* those are in no store, and count nowhere */
+        status = lk__device_place(x->g, d, x->found ? &x->last.key : NULL, &x->in_the_way);
+    if (status == LK_FULL)
+        x->out->issued.why = LK_REASON_SESSION_LIMIT;
+    if (status != LK_OK)
+        return status;
+    lk_public_id_write(&x->key, next);
+    status = lk_accounts_device_move(x->a, d, lk_view_of(next));
+    if (status == LK_OK && x->in_the_way)
+        status = lk_guard_end(x->g, lk_view_of(d->realm), &x->last.key, LK_REASON_REPLACED);
+    if (status == LK_OK)
+        status = make(x, x->alive && !x->in_the_way);
+    return status == LK_REFUSED ? LK_MISS : status;
+}
+
 /* One look at how things are, and what follows. LK_MISS: they changed meanwhile, look again. */
 static lk_status try_once(renewal *x)
 {
     lk_device *d = &x->out->device;
     int64_t now_s = lk_now_s(x->g->parts.env);
-    char next[LK_PUBLIC_ID_LEN + 1];
+    if (d->put_out_s > 0)
+        return refuse(x, LK_REASON_REPLACED, false);
     lk_status status = look_at_last(x);
     if (status == LK_OK)
         status = derive(x, d->session_from);
@@ -222,14 +259,7 @@ static lk_status try_once(renewal *x)
         status = make(x, false);
         return status == LK_REFUSED ? LK_MISS : status;
     }
-    status = derive(x, d->session);
-    if (status != LK_OK)
-        return status;
-    lk_public_id_write(&x->key, next);
-    status = lk_accounts_device_move(x->a, d, lk_view_of(next));
-    if (status == LK_OK)
-        status = make(x, x->alive);
-    return status == LK_REFUSED ? LK_MISS : status;
+    return go_on(x);
 }
 
 /* What the row says now: it was moved on, or forgotten, or belongs to a newer login with another secret. */
@@ -241,9 +271,10 @@ static lk_status look_again(renewal *x)
         return refuse(x, LK_REASON_REVOKED, true);
     if (status != LK_OK)
         return LK_FAULT;
+    /* The browser has the new secret, or is about to: nothing is taken from it. */
     if (!lk_secret_equal(lk_view_make(now.hash, sizeof(now.hash)),
                          lk_view_make(x->out->device.hash, sizeof(now.hash))))
-        return refuse(x, LK_REASON_REPLACED, true);
+        return refuse(x, LK_REASON_REPLACED, false);
     x->out->device = now;
     return LK_OK;
 }
@@ -267,12 +298,29 @@ static lk_status renew(renewal *x)
     return status == LK_OK ? LK_FAULT : status;
 }
 
+static lk_counter counter_of(const renewal *x, lk_status status)
+{
+    switch (status) {
+    case LK_OK:
+        return x->repeated ? LK_COUNT_DEVICE_REPEATED : LK_COUNT_DEVICE_RENEWED;
+    case LK_REFUSED:
+    case LK_FULL:
+        return LK_COUNT_DEVICE_REFUSED;
+    case LK_MISS:
+    case LK_STALE:
+    case LK_FAULT:
+        break;
+    }
+    return LK_COUNT_DEVICE_UNKNOWN;
+}
+
 lk_status lk_guard_device_session(lk_guard *g, lk_accounts *a, const lk_device_ask *ask,
                                   lk_device_session *out)
 {
     renewal x = {.g = g, .a = a, .ask = ask, .out = out};
     memset(out, 0, sizeof(*out));
     lk_status status = renew(&x);
+    lk_guard_count(g, counter_of(&x, status));
     if (status != LK_OK) {
         lk_reason why = out->issued.why;
         lk_issued_wipe(&out->issued);

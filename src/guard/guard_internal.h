@@ -301,6 +301,13 @@ LK_CHECKED lk_status lk__limit_look(lk_guard *g, const lk_session *s, const lk_l
 /* After it was made: cut off the tokens of those that were ended by it. LK_OK, LK_FULL, LK_FAULT. */
 LK_CHECKED lk_status lk__limit_carry_out(lk_guard *g, const lk_session *s, const lk__tokens *tokens);
 
+/* ---- device_limit.c ---- */
+
+/* Is there a place for a session of D beside those of its user, OWN left out (the one it has; NULL: none)? LK_OK:
+ * there is; *own_is_in_the_way: once OWN has ended. LK_FULL; LK_FAULT. The store decides again when it is made. */
+LK_CHECKED lk_status lk__device_place(lk_guard *g, const lk_device *d, const lk_session_key *own,
+                                      bool *own_is_in_the_way);
+
 void lk__issued_fill(lk_kind kind, const lk_session *s, lk_issued *out);
 /* CLAIMS once more, with a new life and a new name. */
 LK_CHECKED lk_status lk__mint_again(lk_guard *g, const lk_claims *claims, lk_issued *out);

@@ -246,33 +246,33 @@ static lk_status keep_limit(lk_guard *g, const lk_session *s, const lk_limit *li
  * knew held opens nothing, and his own older session goes with the new one (`previous`); another user's ends
  * here. */
 static lk_status remember_beside(lk_guard *g, lk_kind kind, const lk_session *s, const lk_session *prior,
-                                 prior_fate fate, bool *refused)
+                                 prior_fate fate, const lk_limit *limit)
 {
-    lk_limit limit = lk__limit_of(g, s, refused);
     lk__tokens tokens;
     lk_status status = LK_OK;
     if (fate == PRIOR_END)
         status = lk_guard_end(g, prior->realm, &prior->key, LK_REASON_REPLACED);
     if (status != LK_OK || kind == LK_KIND_SEALED)
         return status;
-    status = lk__limit_look(g, s, &limit, &tokens);
+    status = lk__limit_look(g, s, limit, &tokens);
     if (status == LK_OK)
-        status = lk_store_create(g->parts.store, s, limit, NULL);
+        status = lk_store_create(g->parts.store, s, *limit, NULL);
     if (status == LK_OK)
-        status = keep_limit(g, s, &limit, &tokens);
+        status = keep_limit(g, s, limit, &tokens);
     return status;
 }
 
-static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate, bool *refused)
+static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, prior_fate fate,
+                          const lk_limit *limit)
 {
     const lk_settings *settings = g->parts.settings;
     int64_t now_s = lk_now_s(g->parts.env), fence_s = now_s + settings->fence_s;
-    lk_limit limit = lk__limit_of(g, s, refused);
     lk__tokens tokens;
-    lk_status status = lk__limit_look(g, s, &limit, &tokens) == LK_OK ? LK_MISS : LK_FAULT;
+    lk_status status = lk__limit_look(g, s, limit, &tokens) == LK_OK ? LK_MISS : LK_FAULT;
     if (status == LK_MISS && fate != PRIOR_NONE) {
         int64_t grace_s = fate == PRIOR_REPLACE && settings->grace_s > 0 ? now_s + settings->grace_s : 0;
-        status = lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, limit);
+        status =
+            lk_store_replace(g->parts.store, &prior->key, prior->generation, s, grace_s, fence_s, *limit);
     }
     if (fate != PRIOR_NONE && g->store_is_remote)
         lk__near_drop(g, &prior->key);
@@ -282,9 +282,9 @@ static lk_status remember(lk_guard *g, lk_session *s, const lk_session *prior, p
         s->previous = (lk_session_key){{0}};
     }
     if (status == LK_MISS || status == LK_STALE)
-        status = lk_store_create(g->parts.store, s, limit, NULL);
+        status = lk_store_create(g->parts.store, s, *limit, NULL);
     if (status == LK_OK) /* what is left to do of the limit */
-        status = keep_limit(g, s, &limit, &tokens);
+        status = keep_limit(g, s, limit, &tokens);
     return status;
 }
 
@@ -361,6 +361,7 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
     lk_session s = {0}, before = {0};
     prior_fate fate = PRIOR_NONE;
     bool refused = false;
+    lk_limit limit;
     memset(out, 0, sizeof(*out));
     issue_memory *memory = lk_alloc(g->parts.env, sizeof(*memory));
     lk_status status = memory != NULL ? LK_OK : LK_FAULT;
@@ -380,13 +381,16 @@ lk_status lk_guard_issue(lk_guard *g, lk_kind kind, const lk_login *login, const
         lk_buf fields = lk_buf_over(memory->all_fields, sizeof(memory->all_fields));
         status = lk__refresh_begin(g, kind, login->bound, &s, &fields, out);
     }
+    limit = lk__limit_of(g, &s, &refused);
+    if (login->yields)
+        limit.victim = LK_VICTIM_REFUSE;
     /* Signed before it is remembered: what fails leaves nothing behind. */
     if (status == LK_OK)
         status = make(g, kind, id, login, &s, out, note);
     if (status == LK_OK && (kind == LK_KIND_SEALED || (prior != NULL && prior->kind == LK_KIND_SEALED)))
-        status = remember_beside(g, kind, &s, &before, fate, &refused);
+        status = remember_beside(g, kind, &s, &before, fate, &limit);
     else if (status == LK_OK)
-        status = remember(g, &s, &before, fate, &refused);
+        status = remember(g, &s, &before, fate, &limit);
     if (status == LK_REFUSED && login->session_id == NULL)
         status = LK_FAULT; /* a fresh random key that exists; try again later */
     if (status == LK_OK)

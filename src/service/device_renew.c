@@ -96,8 +96,12 @@ lk_status lk_service_renew(lk_service *s, const lk_request *req, const lk_identi
         *out = got.issued;
         tell(s, req, &got);
     }
+    /* All places are taken: he is no more logged in than before. A store that is full is no word about him.
+     */
+    if (status == LK_FULL)
+        status = got.issued.why == LK_REASON_SESSION_LIMIT ? LK_REFUSED : LK_FAULT;
     lk_wipe(&got, sizeof(got));
-    return status == LK_FULL ? LK_REFUSED : status;
+    return status;
 }
 
 /* ---- in the API ---- */

@@ -41,8 +41,9 @@ static void write_device(const lk__call *c, const lk_device *d, int64_t last_use
     lk_buf_add_printf(out, ",\"holds\":\"%s\",\"created\":%lld,\"authenticated\":%lld,\"last_used\":%lld,",
                       d->has_secret ? "secret" : "public_key", (long long)d->created_s, (long long)d->auth_s,
                       (long long)last_used_s);
-    lk_buf_add_printf(out, "\"idle_expires\":%lld,\"expires\":%lld,\"current\":%s}", (long long)d->ends_s,
-                      (long long)d->expires_s, is_current(c, d) ? "true" : "false");
+    lk_buf_add_printf(out, "\"idle_expires\":%lld,\"expires\":%lld,\"put_out\":%s,\"current\":%s}",
+                      (long long)d->ends_s, (long long)d->expires_s, d->put_out_s > 0 ? "true" : "false",
+                      is_current(c, d) ? "true" : "false");
 }
 
 /* All of the user who asks, and the sessions they were last used in. LK_OK, LK_FAULT. */

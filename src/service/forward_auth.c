@@ -7,9 +7,13 @@
  * Location, because its sub-request cannot redirect; forward-auth (Traefik, Caddy) passes our answer on to
  * the visitor, so browsers are redirected to the login page.
  *
+ * What the visitor is given on the way - the session of a device that stays logged in, a cookie with a new
+ * end - is in Set-Cookie of our answer, for the proxy to hand on (docs/http-api.md).
+ *
  * The query may ask for more than a login: role, scope (space-separated) and max_age (as "10m").
  */
 #include "service/call.h"
+#include "service/devices.h"
 #include "service/text.h"
 
 /* TEXT as a header value, the way the gateway writes it for its own applications: visible ASCII as it is,
@@ -89,9 +93,12 @@ static void check(lk__call *c, bool redirect)
     lk_rule rule;
     if (!read_rule(c, &rule))
         return;
-    lk_guard_check(c->s->guard, &c->req->presented, &rule, c->id);
-    bool allowed = c->id->verdict == LK_VERDICT_ALLOW;
-    if (allowed) {
+    lk_guard_check(c->s->guard, &c->presented, &rule, c->id);
+    bool could_look = lk__device_renew(c, &rule);
+    bool allowed = could_look && c->id->verdict == LK_VERDICT_ALLOW;
+    if (!could_look) {
+        /* answered: 503 */
+    } else if (allowed) {
         lk_buf none = lk__arena_buf(c->arena, 1);
         lk__answer(c, 200, "text/plain; charset=utf-8", &none);
     } else {

@@ -143,6 +143,18 @@ static lk_status make(lk__call *c, const lk__issue *want, lk_issued *issued)
     return status;
 }
 
+/* Devices whose sessions this one ended are given none by themselves. If that cannot be written it is not
+ * issued: they would come back and put it out. */
+static lk_status put_devices_out(lk__call *c, const lk__issue *want, lk_issued *issued)
+{
+    lk_status status = lk_guard_devices_put_out(c->s->guard, c->s->accounts, lk_view_of(want->user->id));
+    if (status == LK_OK)
+        return LK_OK;
+    (void)!lk_guard_end(c->s->guard, lk_view_of(want->user->realm), &issued->key, LK_REASON_REVOKED);
+    lk_issued_wipe(issued);
+    return LK_FAULT;
+}
+
 /* The device first: its session is named by it. */
 static lk_status make_on_device(lk__call *c, const lk__issue *want, lk_issued *issued)
 {
@@ -150,6 +162,8 @@ static lk_status make_on_device(lk__call *c, const lk__issue *want, lk_issued *i
     lk_status status = want->plan == NULL ? LK_OK : lk__device_begin(c, want->plan, want->user);
     if (status == LK_OK)
         status = make(c, want, issued);
+    if (status == LK_OK)
+        status = put_devices_out(c, want, issued);
     if (status != LK_OK && want->plan != NULL)
         lk__device_undo(c, want->plan);
     return status;

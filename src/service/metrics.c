@@ -90,6 +90,16 @@ static const family families[] = {
       {LK_COUNT_REFRESH_REUSED, "result=\"reused\""},
       {LK_COUNT_REFRESH_REFUSED, "result=\"refused\""}},
      4},
+    {"latchkey_device_renewals_total",
+     "Devices that asked for a session, by whether they were given a new one, the one they have once more, "
+     "or "
+     "none; unknown: the accounts or the store did not answer.",
+     false,
+     {{LK_COUNT_DEVICE_RENEWED, "result=\"renewed\""},
+      {LK_COUNT_DEVICE_REPEATED, "result=\"repeated\""},
+      {LK_COUNT_DEVICE_REFUSED, "result=\"refused\""},
+      {LK_COUNT_DEVICE_UNKNOWN, "result=\"unknown\""}},
+     4},
     {"latchkey_logouts_total", "Sessions ended by their users.", false, {{LK_COUNT_LOGOUTS, ""}}, 1},
     {"latchkey_registrations_total", "Accounts registered.", false, {{LK_COUNT_REGISTRATIONS, ""}}, 1},
     {"latchkey_cutoffs_total", "Cut-offs written.", false, {{LK_COUNT_CUTOFFS, ""}}, 1},

@@ -96,17 +96,6 @@ def test_a_login_of_somebody_else_signs_the_device_of_the_one_before_out(gateway
     assert thief.get("/app/").status == 401
 
 
-def test_the_cart_of_a_stranger_moves_into_the_session_of_the_device(gateway):
-    alice = visitor(gateway)
-    stranger = Client(gateway.port)
-    assert stranger.get("/open/", headers={"Accept": "text/html"}).status == 200
-    assert stranger.request("PATCH", "/auth/session/data", b'{"cart": ["tea"]}',
-                            {"Content-Type": "application/merge-patch+json"}).status == 200
-    alice.cookies[COOKIE] = stranger.cookies[COOKIE]
-    assert alice.get("/app/").status == 200
-    assert alice.cookies[COOKIE] != stranger.cookies[COOKIE]
-
-
 def test_the_box_of_the_login_page_registers_the_browser_and_its_page_signs_it_out(gateway):
     client = Client(gateway.port)
     client.register("alice")

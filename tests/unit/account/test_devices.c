@@ -141,6 +141,26 @@ static void a_device_goes_on_from_the_session_it_was_at_once(void **state)
     assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("DDDDDDDDDDDDDDDD")), LK_MISS);
 }
 
+static void a_device_that_was_put_out_goes_on_after_the_next_login_on_it(void **state)
+{
+    lk_user alice = fixture_user("alice");
+    lk_device d = device_of(&alice, "device-number-01"), other = d, there;
+
+    (void)state;
+    assert_int_equal(lk_accounts_device_add(fixture, &d, NULL), LK_OK);
+    snprintf(other.session, sizeof(other.session), "BBBBBBBBBBBBBBBB");
+    assert_int_equal(lk_accounts_device_put_out(fixture, &other), LK_MISS); /* it has gone on from that one */
+    assert_int_equal(lk_accounts_device_put_out(fixture, &d), LK_OK);
+    assert_int_equal(lk_accounts_device_put_out(fixture, &d), LK_MISS); /* it is known */
+    assert_int_equal(lk_accounts_device_get(fixture, lk_view_of(d.id), &there), LK_OK);
+    assert_int_equal(there.put_out_s, lk_now_s(test_env()));
+    assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("CCCCCCCCCCCCCCCC")), LK_MISS);
+    assert_int_equal(lk_accounts_device_renew(fixture, &there), LK_OK);
+    assert_int_equal(lk_accounts_device_get(fixture, lk_view_of(d.id), &d), LK_OK);
+    assert_int_equal(d.put_out_s, 0);
+    assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("CCCCCCCCCCCCCCCC")), LK_OK);
+}
+
 static lk_device start;
 
 static void *move_one(void *context)
@@ -258,6 +278,7 @@ int main(void)
         TEST(of_a_user_there_are_never_more_than_the_bound),
         TEST(a_device_is_renamed_and_forgotten_by_its_owner_alone),
         TEST(a_device_goes_on_from_the_session_it_was_at_once),
+        TEST(a_device_that_was_put_out_goes_on_after_the_next_login_on_it),
         TEST(of_many_who_move_a_device_at_once_one_does),
         TEST(a_challenge_counts_once_and_none_before_it),
         TEST(a_new_login_on_a_device_begins_its_lives_anew),
