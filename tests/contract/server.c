@@ -136,13 +136,13 @@ static void assert_unreachable(bool listens)
 
     assert_int_equal(
         lk_store_open(test_env(), with_port(port, "deadline=400ms"), store_table(), &other, &note), LK_FAULT);
-    assert_true(real_ms() - begun_ms < 3000);
+    assert_true(real_ms() - begun_ms < 10000);
     assert_null(other);
     assert_non_null(strstr(note.text, "127.0.0.1"));
     assert_silent(note.text);
     begun_ms = real_ms();
     assert_int_equal(lk_store_setup(test_env(), with_port(port, "deadline=400ms"), false, &note), LK_FAULT);
-    assert_true(real_ms() - begun_ms < 3000);
+    assert_true(real_ms() - begun_ms < 10000);
     close(fd);
 }
 

@@ -44,7 +44,7 @@ def sanitizer_env(logs):
             "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={logs}/sanitizer"}
 
 
-def wait_until(is_so, seconds=15, what="it"):
+def wait_until(is_so, seconds=30, what="it"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = is_so()

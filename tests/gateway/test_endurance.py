@@ -161,7 +161,7 @@ def test_killed_workers_log_nobody_out(gateways, store):
             if i >= 15 and len(logins) >= 5:
                 break
             time.sleep(random.random() * 0.2)
-            os.kill(random.choice(wait_until(gateway.children, 10, "a worker")), signal.SIGKILL)
+            os.kill(random.choice(wait_until(gateway.children, 30, "a worker")), signal.SIGKILL)
             assert not crowd.failed, crowd.failed[0]
     wait_until(lambda: len(gateway.children()) == gateway.workers, 30, "new workers")
     assert is_inside(gateway, cookie)

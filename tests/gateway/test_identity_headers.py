@@ -376,7 +376,7 @@ def test_http2_refuses_a_body_that_is_too_large(world2):
     """nginx resets the stream behind its answer, and curl may see that first: the log knows."""
     subprocess.run(["curl", "-s", "--http2-prior-knowledge", "-H", "Content-Type: application/json", "-d", "x" * 40000,
                     f"http://127.0.0.1:{world2.port2}/auth/login?large"], capture_output=True, timeout=30, check=False)
-    wait_until(lambda: any(line.startswith("413 POST /auth/login ") for line in world2.access_log()), 10, "a 413")
+    wait_until(lambda: any(line.startswith("413 POST /auth/login ") for line in world2.access_log()), 30, "a 413")
 
 
 def test_http2_bounds_a_body_of_unknown_length(world2):

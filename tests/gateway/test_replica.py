@@ -68,7 +68,7 @@ def test_a_logout_holds_on_every_gateway(gateways, tmp_path, pair):
         begun = time.monotonic()
         assert get(made[i % 2], "/auth/logout", cookie, method="POST", headers=FORM).status == 204
         assert get(made[i % 2], "/echo/", cookie).status == 401, "at once where it was said"
-        wait_until(lambda: get(made[(i + 1) % 2], "/echo/", cookie).status == 401, 5, "the end of the session")
+        wait_until(lambda: get(made[(i + 1) % 2], "/echo/", cookie).status == 401, 30, "the end of the session")
         times.append(time.monotonic() - begun)
         assert all(get(g, "/echo/", cookie).status == 401 for g in made)
     assert sorted(times)[4] < 1, times
@@ -108,7 +108,7 @@ def test_a_primary_that_hangs_logs_nobody_out(gateways, tmp_path, pair):
                 locations="location /serve/ { latchkey required; latchkey_revocation_lag 1s serve; @up; }")
     visitors = Visitors(made[0], users=1)
     cookie = visitors.users["user0"]
-    wait_until(lambda: get(made[0], "/serve/", cookie).status == 200, 10, "the copy to have it")
+    wait_until(lambda: get(made[0], "/serve/", cookie).status == 200, 30, "the copy to have it")
     pair.primary.freeze()
     try:
         wait_until(lambda: get(made[0], "/echo/", cookie).status == 503, 20, "a view that is too old")

@@ -269,10 +269,10 @@ def test_the_audit_log_is_reopened(gateways):
     gateway = gateways(server="location / { latchkey required; }").start()
     Client(gateway.port).register("alice")
     audit = gateway.folder / "audit.log"
-    wait_until(lambda: any(e["event"] == "registered" for e in gateway.audit()), 10, "an audit line")
+    wait_until(lambda: any(e["event"] == "registered" for e in gateway.audit()), 30, "an audit line")
     audit.rename(gateway.folder / "audit.log.1")
     gateway.process.send_signal(signal.SIGUSR1)
-    wait_until(audit.exists, 10, "the new file")
+    wait_until(audit.exists, 30, "the new file")
 
     def logged_in():
         Client(gateway.port).login("alice")
@@ -285,7 +285,7 @@ def test_the_audit_log_can_go_to_standard_error(gateways):
     """Which nginx makes its error log."""
     gateway = gateways(settings={"latchkey_audit": "stderr"}).start()
     Client(gateway.port).register("alice")
-    wait_until(lambda: '"registered"' in gateway.log(), 10, "an audit line")
+    wait_until(lambda: '"registered"' in gateway.log(), 30, "an audit line")
 
 
 def test_no_audit_log_is_written_when_it_is_off(gateways):

@@ -69,10 +69,8 @@ def test_a_store_that_hangs_holds_up_nothing_but_what_asks_it(gateways, tmp_path
             answer, seconds = timed(lambda: get(gateway, path, bearer=bearer))
             assert answer.status == 200, (path, answer)
             took.append(seconds)
-        took.sort()
         return took
 
-    idle = latencies()
     with frozen():
         begun = time.monotonic()
         with Background(Storm([gateway.port], visitors.told), 5) as storm:
@@ -80,9 +78,8 @@ def test_a_store_that_hangs_holds_up_nothing_but_what_asks_it(gateways, tmp_path
             while time.monotonic() < begun + 4.5:
                 hung += latencies()
         hung.sort()
-    # Without the lane, each of the others would wait for deadlines of the store: 250 ms and more.
-    assert hung[len(hung) // 2] < 5 * idle[len(idle) // 2] + 0.02
-    assert hung[len(hung) * 95 // 100] < 0.2
+    # Without the lane, each of the others would wait for deadlines of the store: 1 s and more.
+    assert hung[len(hung) * 95 // 100] < 0.8
     assert storm.wrong == [] and storm.unknown > 100, "everybody was told that nobody knows"
     wait_back(gateway, visitors.users["user0"])
     storm = Storm([gateway.port], visitors.told).run(requests=10)
@@ -106,27 +103,27 @@ def test_accounts_that_hang_hold_up_no_session(gateways, tmp_path, store):
             for t in threads:
                 t.join()
         assert all(answer.status == 200 for answer, _ in took)
-        assert sorted(seconds for _, seconds in took)[45] < 0.5
+        assert sorted(seconds for _, seconds in took)[45] < 2.5, "the deadline of the accounts is 5 s"
 
 
 def test_a_request_gets_its_503_within_the_deadline(gateways, tmp_path, store, frozen):
-    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=400ms", near=EVERY, workers=1)
+    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=1s", near=EVERY, workers=1)
     cookie = Visitors(gateway).log_in(gateway, "alice")
     with frozen():
         answer, first = timed(lambda: get(gateway, "/echo/", cookie))
         assert is_unknown(answer)
-        assert first < 2.5, "the deadline, once more for a new connection, and a slow machine"
+        assert first < 10, "the deadline, once more for a new connection, and a slow machine"
         took = []
         for _ in range(20):
             answer, seconds = timed(lambda: get(gateway, "/echo/", cookie))
             assert is_unknown(answer)
             took.append(seconds)
-        assert sorted(took)[10] < 0.5, "most are answered at once while nobody tries to reach the store"
+        assert sorted(took)[10] < 0.8, "most are answered at once while nobody tries to reach the store"
     wait_back(gateway, cookie)
 
 
 def test_who_finds_the_queue_full_is_answered_at_once(gateways, tmp_path, store, frozen):
-    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=3s", near=EVERY, workers=1, locations=LOCATIONS,
+    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=10s", near=EVERY, workers=1, locations=LOCATIONS,
                       http="latchkey_lane queue=5 wait=20s;")
     visitors = Visitors(gateway, anonymous=40)
     took = []
@@ -142,9 +139,7 @@ def test_who_finds_the_queue_full_is_answered_at_once(gateways, tmp_path, store,
         time.sleep(0.3)  # its batch is under way
         for t in threads[1:]:
             t.start()
-        time.sleep(1.2)
-        at_once = [s for status, s in took if status == 503 and s < 1.2]
-        assert len(at_once) >= 30
+        wait_until(lambda: sum(status == 503 for status, _ in list(took)) >= 30, 9, "30 that are not kept waiting")
     for t in threads:
         t.join()
     assert len(took) == 40
@@ -158,7 +153,7 @@ def test_a_batch_that_never_ends_is_waited_for_no_longer_than_the_lane_says(gate
     with frozen():
         for _ in range(5):
             answer, seconds = timed(lambda: get(gateway, "/echo/", cookie))
-            assert is_unknown(answer) and seconds < 2
+            assert is_unknown(answer) and seconds < 6
     wait_back(gateway, cookie)
 
 
@@ -173,25 +168,25 @@ def test_a_database_file_that_somebody_locks_is_read_and_not_written(gateways, t
         try:
             with Background(Storm([gateway.port], visitors.told, connections=8), 2) as storm:
                 answer, seconds = timed(lambda: get(gateway, "/auth/logout", cookie, **logout))
-                assert is_unknown(answer) and seconds < 3
+                assert is_unknown(answer) and seconds < 10
                 answer = Client(gateway.port).login("user0")
                 assert is_unknown(answer)
             assert storm.wrong == [] and storm.unknown == 0 and storm.right > 50
         finally:
             lock.execute("ROLLBACK")
-        wait_until(lambda: get(gateway, "/auth/logout", cookie, **logout).status == 204, 10, "a logout")
+        wait_until(lambda: get(gateway, "/auth/logout", cookie, **logout).status == 204, 30, "a logout")
         assert get(gateway, "/echo/", cookie).status == 401
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_gateway_stops_although_its_store_hangs(gateways, tmp_path, store, frozen, how):
-    [gateway] = nodes(gateways, tmp_path, store.url + "?deadline=250ms", near=EVERY)
-    gateway.expected_faults = ["exited on signal 9"]  # what nginx does to workers that take longer than a second
+    [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY)
+    gateway.expected_faults += ["exited on signal 9"]  # what nginx does to workers that take longer than a second
     cookie = Visitors(gateway).log_in(gateway, "alice")
     with frozen():
         assert is_unknown(get(gateway, "/echo/", cookie))
         _, seconds = timed(lambda: gateway.stop(how))
-        assert seconds < 5
+        assert seconds < 15
 
 
 # ---- a store that is away ----
@@ -313,9 +308,9 @@ def test_a_view_that_is_too_old_asks_denies_or_serves(gateways, tmp_path, store,
             assert is_unknown(get(gateway, "/quick/", **show)), "it cannot be asked"
             assert is_unknown(get(gateway, "/echo/", **show))
             answer, seconds = timed(lambda: get(gateway, "/deny/", **show))
-            assert is_unknown(answer) and seconds < 0.2, "without asking"
+            assert is_unknown(answer) and seconds < 0.8, "without asking, which takes the deadline of 1 s"
             answer, seconds = timed(lambda: get(gateway, "/serve/", **show))
-            assert answer.status == 200 and seconds < 0.2
+            assert answer.status == 200 and seconds < 0.8
     for path in paths:
         wait_back(gateway, cookie, path)
 
@@ -367,7 +362,7 @@ def test_databases_without_tables_are_refused_with_the_command_that_makes_them(g
 
 def test_a_reload_while_the_store_is_away_is_no_reason_to_end(gateways, tmp_path, store):
     [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY)
-    gateway.expected_faults = ["answering 503 and trying again"]
+    gateway.expected_faults += ["answering 503 and trying again"]
     visitors = Visitors(gateway, users=1)
     cookie = visitors.users["user0"]
     store.kill()
@@ -393,7 +388,7 @@ def test_a_reload_while_the_store_is_away_is_no_reason_to_end(gateways, tmp_path
 
 def test_a_reload_to_a_store_that_cannot_be_reached_is_refused_and_the_old_settings_go_on(gateways, tmp_path, store):
     [gateway] = nodes(gateways, tmp_path, store.url)
-    gateway.expected_faults = ["latchkey_store"]
+    gateway.expected_faults += ["latchkey_store"]
     visitors = Visitors(gateway, users=1)
     conf = gateway.folder / "latchkey.conf"
     conf.write_text(conf.read_text().replace(store.url, wrong(store, port=free_port())))
@@ -406,7 +401,7 @@ def test_a_reload_to_a_store_that_cannot_be_reached_is_refused_and_the_old_setti
 
 def test_a_worker_that_starts_while_the_store_hangs_serves_the_rest(gateways, tmp_path, store, frozen):
     [gateway] = nodes(gateways, tmp_path, store.url, near=EVERY, workers=1)
-    gateway.expected_faults = ["answering 503 and trying again", "exited on signal 9"]
+    gateway.expected_faults += ["answering 503 and trying again", "exited on signal 9"]
     visitors = Visitors(gateway, users=1)
     cookie = visitors.users["user0"]
     with frozen():

@@ -399,7 +399,7 @@ def test_neither_application_nor_log_sees_the_id(world, shop):
     assert "/shop/a/b?x=1" in lines and "/shop/c?x=1" in lines and "/to/d" in lines
     assert f"http://127.0.0.1:{world.port}/shop/?z" in shop.text
     assert id not in shop.text and ";lk=" not in shop.text
-    wait_until(lambda: "/uri/e" in (world.folder / "logs/combined.log").read_text(), 10, "the line of the log")
+    wait_until(lambda: "/uri/e" in (world.folder / "logs/combined.log").read_text(), 30, "the line of the log")
     for name in ("combined.log", "error.log"):
         assert id not in (world.folder / "logs" / name).read_text(), name
     more = (world.folder / "logs/more.log").read_text()
