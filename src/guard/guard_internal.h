@@ -67,6 +67,7 @@ enum {
     LK_WORD_NEAR_ERA = 25,        /* near copies of another era are not there */
     LK_WORD_STORE = 26,           /* a name for the store whose stream was followed */
     LK_WORD_CUTOFFS = 27,         /* raised by everything that may change what the cut-offs say */
+    LK_WORD_AWAY = 28,            /* remote store: when it last did not answer, and how long (view.c) */
     LK_WORD_COUNTERS = 64,
     LK_WORD_EPOCHS = 128 /* LK_EPOCHS of them, see near.c */
 };
@@ -169,6 +170,8 @@ bool lk__followed_claim(lk_guard *g);
 int64_t lk__mono_ms(const lk_guard *g);
 /* When the view was last of now (monotonic). */
 int64_t lk__view_ms(const lk_guard *g);
+/* For how much of the last FOR_MS this node had no word from its store, though it asked. */
+int64_t lk__view_away_ms(const lk_guard *g, int64_t for_ms);
 LK_CHECKED lk_status lk__view_open(lk_guard *g);
 void lk__view_stop(lk_guard *g);
 void lk__view_close(lk_guard *g); /* after the last lk__view_follow */

@@ -242,11 +242,16 @@ static lk_status ask_who(rotation *r, lk_login *now)
 
 /* ---- which use it is ---- */
 
-/* Clocks that were set back leave the window open: it is measured from a change that was made. */
+/* Clocks that were set back leave the window open: it is measured from a change that was made. Time in which
+ * the store did not answer does not count: a change that was on its way is made when a frozen store wakes up,
+ * and who asked for it was told to come again. */
 static bool in_grace(const rotation *r)
 {
     int64_t grace_ms = r->g->parts.settings->refresh_grace_s * 1000;
-    return grace_ms > 0 && lk_now_ms(r->g->parts.env) - r->state.rotated_ms <= grace_ms;
+    int64_t since_ms = lk_now_ms(r->g->parts.env) - r->state.rotated_ms;
+    if (since_ms > grace_ms)
+        since_ms -= lk__view_away_ms(r->g, since_ms);
+    return grace_ms > 0 && since_ms <= grace_ms;
 }
 
 /* The one that is good has the number of the state, and its hash. The one before it leads to that. Any other

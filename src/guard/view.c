@@ -22,6 +22,10 @@ enum {
     IDLE_MS = 50,   /* between looks while somebody else follows, or the store does not answer */
     BEHIND_MS = 3,  /* between looks while the replica is behind */
     DEAD_MS = 1000, /* without a sign of life of the follower, another takes over */
+    AWAY_MS = 1000, /* without an answer, the store is away; */
+    BACK_MS = 5000, /* and who comes again sooner than that was not back */
+    BEAT_MS = 5000, /* a follower that asks a store which is away may take that long from beat to beat */
+    AWAY_BITS = 24, /* of LK_WORD_AWAY: how long, in ms; above them when it ended (monotonic) */
     CLOCK_EVERY_MS = 5000,
     CLOCK_TRIES = 3
 };
@@ -60,6 +64,56 @@ int64_t lk_guard_clock_offset_ms(const lk_guard *g)
 {
     return (int64_t)atomic_load_explicit(word(g, LK_WORD_CLOCK_OFFSET_MS), memory_order_relaxed);
 }
+
+/* ---- when the store was away ---- */
+
+/* Somebody asks all the time, so that an old view means a store that does not answer, and not a node that was
+ * not there. */
+static bool is_followed(const lk_guard *g)
+{
+    int64_t silent_ms = lk__mono_ms(g) - (int64_t)atomic_load(word(g, LK_WORD_FOLLOWER_MS));
+    return atomic_load(word(g, LK_WORD_FOLLOWER)) != 0 && silent_ms < BEAT_MS && silent_ms > -BEAT_MS;
+}
+
+/* The store answers a look that began at BEGUN_MS. Noted before the view is new, so that nobody finds a new
+ * view and not what was before it. */
+static void note_back(lk_guard *g, int64_t begun_ms)
+{
+    const uint64_t longest = (UINT64_C(1) << AWAY_BITS) - 1;
+    int64_t since_ms = lk__view_ms(g);
+    if (since_ms == 0 || begun_ms - since_ms <= AWAY_MS || !is_followed(g))
+        return;
+    uint64_t before = atomic_load(word(g, LK_WORD_AWAY));
+    int64_t back_ms = (int64_t)(before >> AWAY_BITS);
+    if (before != 0 && since_ms - back_ms < BACK_MS)
+        since_ms = back_ms - (int64_t)(before & longest);
+    uint64_t len = (uint64_t)(begun_ms - since_ms);
+    atomic_store(word(g, LK_WORD_AWAY), (uint64_t)begun_ms << AWAY_BITS | (len < longest ? len : longest));
+}
+
+static int64_t shared_ms(int64_t from_ms, int64_t begin_ms, int64_t end_ms)
+{
+    int64_t ms = end_ms - (from_ms > begin_ms ? from_ms : begin_ms);
+    return ms > 0 ? ms : 0;
+}
+
+int64_t lk__view_away_ms(const lk_guard *g, int64_t for_ms)
+{
+    const uint64_t longest = (UINT64_C(1) << AWAY_BITS) - 1;
+    int64_t now_ms = lk__mono_ms(g), begin_ms = now_ms - for_ms, away_ms = 0;
+    if (!g->store_is_remote)
+        return 0;
+    int64_t view_ms = lk__view_ms(g); /* before the word: see note_back */
+    if (view_ms > 0 && now_ms - view_ms > AWAY_MS && is_followed(g))
+        away_ms = shared_ms(view_ms, begin_ms, now_ms);
+    uint64_t before = atomic_load(word(g, LK_WORD_AWAY));
+    int64_t back_ms = (int64_t)(before >> AWAY_BITS);
+    if (before != 0 && back_ms <= now_ms) /* else it is from before this machine was started */
+        away_ms += shared_ms(back_ms - (int64_t)(before & longest), begin_ms, back_ms);
+    return away_ms;
+}
+
+/* ---- what the stream tells ---- */
 
 static lk_status apply(lk_guard *g, const lk_event *event)
 {
@@ -142,6 +196,7 @@ static lk_status follow(lk_guard *g)
     atomic_store(followed, at + 1);
     if (known != LK_OK || at < wanted)
         return known != LK_OK ? LK_FAULT : LK_MISS;
+    note_back(g, begun_ms);
     raise_to(word(g, LK_WORD_VIEW_MS), (uint64_t)begun_ms);
     return LK_OK;
 }
