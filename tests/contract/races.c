@@ -169,6 +169,78 @@ static void session_created_and_ended_at_the_same_moment_is_ended(void **state)
     munmap((void *)(uintptr_t)there, sizeof(*there));
 }
 
+/* In each round two sessions change their ids at the same moment, into a class that has one place. They are
+ * of one user, or of visitors who log in as that user. */
+#define RIVALS fewer(150)
+
+static lk_session rival(unsigned round, unsigned n, bool is_user, const char *class)
+{
+    static char users[32];
+    lk_session s = session_of(10 * round + n);
+
+    snprintf(users, sizeof(users), "rival-%u", round);
+    s.user = lk_view_of(is_user ? users : "");
+    s.device_class = lk_view_of(is_user ? class : "");
+    return s;
+}
+
+static lk_limit one_mobile_of_two(bool *refused)
+{
+    return (lk_limit){
+        .max = 2, .class_max = 1, .fence_s = FENCE_S, .victim = LK_VICTIM_REFUSE, .refused = refused};
+}
+
+static bool change_ids_in_rounds(lk_store *own, unsigned i, void *context)
+{
+    for (unsigned n = 0; n < RIVALS; n++) {
+        lk_session s = rival(n, 5 + i, true, "mobile");
+        lk_session_key key = key_of(10 * n + i);
+        bool refused = false;
+        lk_status status;
+
+        s.previous = key;
+        CHECK(meet(context, n));
+        status =
+            lk_store_replace(own, &key, 1, &s, n % 2 ? NOW_S + 10 : 0, FENCE_S, one_mobile_of_two(&refused));
+        CHECK(status == LK_OK || (status == LK_FULL && refused));
+    }
+    return true;
+}
+
+/* Whoever was refused is as before; on a cluster his old session may be ending: then it counts no more. */
+static void see_who_is_in(unsigned n)
+{
+    bool first = status_of(10 * n + 5) == LK_OK, refused = false;
+    lk_session old = {.flags = 0}, tablet = rival(n, 7, true, "tablet");
+    lk_status status = look(10 * n + (first ? 1 : 0), &old, NULL);
+    bool is_alive = status == LK_OK && (old.flags & LK_SESSION_ENDING) == 0;
+
+    assert_int_equal(status_of(10 * n + 5) == LK_OK, status_of(10 * n + 6) != LK_OK);
+    assert_true(is_alive || is_cluster);
+    status = lk_store_create(store, &tablet, one_mobile_of_two(&refused), NULL);
+    assert_int_equal(status, is_alive && n % 3 > 0 ? LK_FULL : LK_OK);
+}
+
+static void of_two_changes_of_id_at_once_a_limit_that_refuses_lets_in_one(void **state)
+{
+    _Atomic unsigned *there =
+        mmap(NULL, sizeof(*there), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_ptr_not_equal(there, MAP_FAILED);
+    for (unsigned n = 0; n < RIVALS; n++) {
+        for (unsigned i = 0; i < 2; i++) {
+            lk_session s = rival(n, i, n % 3 > 0, "desktop");
+
+            assert_int_equal(lk_store_create(store, &s, NO_LIMIT, NULL), LK_OK);
+        }
+    }
+    in_children(2, change_ids_in_rounds, (void *)(uintptr_t)there);
+    for (unsigned n = 0; n < RIVALS; n++)
+        see_who_is_in(n);
+    munmap((void *)(uintptr_t)there, sizeof(*there));
+}
+
 static atomic_bool is_over;
 
 static bool see_one(void *context, const lk_session *s)
@@ -257,6 +329,7 @@ int run_races(void)
         TEST(no_write_on_its_way_brings_an_ended_session_back),
         TEST(one_of_several_parallel_id_changes_wins),
         TEST(session_created_and_ended_at_the_same_moment_is_ended),
+        TEST(of_two_changes_of_id_at_once_a_limit_that_refuses_lets_in_one),
     };
     const struct CMUnitTest of_one[] = {
         cmocka_unit_test_setup_teardown(

@@ -293,21 +293,38 @@ static lk_status may_enter(lk__redis *r, lk__redis_creation *c, lk_view leaves, 
     return enter(r, c, leaves, false, until_ms);
 }
 
-/* The event of OLD, and its place in the index of its user, unless that is the user of the new one: then
- * `enter` takes it out, in the same step that counts. */
-static lk_status tell_of_old(lk__redis *r, const lk__redis_creation *c, bool is_same_user, int64_t until_ms)
+/* The place of OLD in the index of its user. */
+static lk_status leave_old(lk__redis *r, const lk__redis_creation *c, int64_t until_ms)
 {
     lk__redis_text id = lk__redis_id(&c->old->key),
                    index = lk__redis_user_key(r, c->old->realm, c->old->user);
-    lk_view view = lk__redis_view(&id);
     leaving l;
+
+    l.n = 0;
+    add_leaving(&l, lk__redis_view(&index), lk__redis_view(&id));
+    return leave(r, &l, until_ms);
+}
+
+/* The event of OLD, and its place in the index, unless that is the one of the new one's user: then `enter`
+ * takes it out, in the same step that counts. */
+static lk_status tell_of_old(lk__redis *r, const lk__redis_creation *c, bool is_same_user, int64_t until_ms)
+{
+    lk__redis_text id = lk__redis_id(&c->old->key);
+    lk_view view = lk__redis_view(&id);
     lk_status status = add_events(r, &view, 1, 0, until_ms, NULL);
 
     if (status != LK_OK || c->old->user.len == 0 || is_same_user)
         return status;
-    l.n = 0;
-    add_leaving(&l, lk__redis_view(&index), view);
-    return leave(r, &l, until_ms);
+    return leave_old(r, c, until_ms);
+}
+
+/* The limit refuses after all. OLD is ending: it must not count for its user until it would have been over.
+ */
+static void refuse_late(lk__redis *r, const lk__redis_creation *c, bool is_same_user, int64_t until_ms)
+{
+    take_back(r, c, until_ms);
+    if (is_same_user)
+        (void)!leave_old(r, c, until_ms);
 }
 
 lk_status lk__redis_steps_replace(lk__redis *r, lk__redis_creation *c, int64_t until_ms)
@@ -332,7 +349,7 @@ lk_status lk__redis_steps_replace(lk__redis *r, lk__redis_creation *c, int64_t u
     if (status == LK_OK && c->s->user.len > 0)
         status = enter(r, c, leaves, true, until_ms);
     if (status == LK_FULL && c->refused)
-        take_back(r, c, until_ms);
+        refuse_late(r, c, is_same_user, until_ms);
     return status;
 }
 
