@@ -6,7 +6,7 @@
  * A request whose check has to ask is put aside, with a copy of its question.
  * At the end of the turn of the event loop all that wait go as one task to a
  * thread, which answers them as one batch; what comes meanwhile is the next
- * batch.  So the event loop never waits for the store, a store that is slow is
+ * batch, which goes before the answers of the last one are handed out.  So the event loop never waits for the store, a store that is slow is
  * asked in larger batches, and one that hangs holds one thread.
  *
  * An ask is
@@ -315,23 +315,30 @@ ngx_http_latchkey_lane_thread(void *data, ngx_log_t *log)
 }
 
 
-/* In the event loop again.  Requests that go on here may ask anew, and may end
- * others of the batch: those are asked still, so they stay. */
+/* In the event loop again.  What came meanwhile goes to the thread first, so
+ * that the store works while these requests are answered.  Those that go on
+ * here may ask anew, and may end others of their batch: these are asked still,
+ * so they stay. */
 static void
 ngx_http_latchkey_lane_event(ngx_event_t *ev)
 {
     ngx_uint_t                 i, n;
+    ngx_http_latchkey_ask_t   *answered[LK_ASK_MAX];
     ngx_http_latchkey_lane_t  *lane = ev->data;
 
     ngx_http_latchkey_lane_note_faults(lane, ev->log);
 
     n = lane->asked_n;
+    ngx_memcpy(answered, lane->asked, n * sizeof(answered[0]));
+    lane->asked_n = 0;
 
-    for (i = 0; i < n; i++) {
-        ngx_http_latchkey_lane_answer(lane->asked[i]);
+    if (!ngx_http_latchkey_runtime()->opening) {
+        ngx_http_latchkey_lane_turn(&lane->turn);
     }
 
-    lane->asked_n = 0;
+    for (i = 0; i < n; i++) {
+        ngx_http_latchkey_lane_answer(answered[i]);
+    }
 
     ngx_http_latchkey_lane_next(lane);
 }
