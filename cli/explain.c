@@ -107,19 +107,30 @@ static int explain_credential(const cli *c, lk_view text, lk_explanation *e)
 {
     cli_place place;
     lk_rule rule;
-    lk_carrier carrier;
-    int code = read_rule(c, &rule, &carrier);
+    const char *address = cli_get(c, "address");
+    lk_explain_ask ask = {.credential = text, .rule = &rule};
+    lk_kind kind = LK_KIND_COUNT;
+    int code = read_rule(c, &rule, &ask.carrier);
+    unsigned wanted = CLI_KEYS | CLI_STORE | CLI_REVOKE;
+    if (lk_explain_wants_accounts(text)) {
+        wanted |= CLI_ACCOUNTS;
+    }
     if (code == CLI_YES) {
-        code = cli_place_open(c, CLI_KEYS | CLI_STORE | CLI_REVOKE, &place);
+        code = cli_place_open(c, wanted, &place);
     }
     if (code != CLI_YES) {
         return code;
     }
-    lk_kind kind;
     if (cli_get(c, "carrier") == NULL && lk_credential_kind(text, &kind) == LK_OK && kind == LK_KIND_SEALED) {
-        carrier = LK_CARRIER_COOKIE;
+        ask.carrier = LK_CARRIER_COOKIE;
     }
-    lk_guard_explain(place.guard, text, carrier, &rule, e);
+    if (address != NULL) {
+        ask.address = lk_view_of(address);
+    }
+    if (place.accounts != NULL) {
+        lk_guard_use_accounts(place.guard, place.accounts);
+    }
+    lk_guard_explain(place.guard, &ask, e);
     cli_place_close(&place);
     return print(c, e);
 }
@@ -162,14 +173,13 @@ static int explain_text(const cli *c, lk_view text)
 {
     static lk_explanation e;
     lk_session_key key;
-    lk_kind kind;
     if (cli_has(c, "request")) {
         return explain_request(c, text, &e);
     }
     if (lk_public_id_read(text, &key) == LK_OK) {
         return explain_session(c, &key, &e);
     }
-    if (text.len > 0 && text.len <= 64 && lk_credential_kind(text, &kind) != LK_OK) {
+    if (text.len > 0 && text.len <= 64 && !lk_explains(text)) {
         return explain_request(c, text, &e);
     }
     return explain_credential(c, text, &e);
@@ -190,13 +200,14 @@ static const cli_option options[] = {
     {"location", "RULE", "a rule in the words of the directive latchkey (default: required)"},
     {"carrier", "WORD",
      "where it rides: cookie, header or url (default: header; cookie for a sealed session)"},
+    {"address", "ADDRESS", "where it comes from: for API keys that are good from some addresses alone"},
     {"request", NULL, "it is the id of a request, whatever it looks like"},
     {NULL, NULL, NULL},
 };
 
 const cli_command cli_explain_commands[] = {
     {"explain", NULL, "[TOKEN|PUBLIC-ID|REQUEST-ID|-]", 0, 1, options,
-     "say why a credential, a session or a request is let in or not",
+     "Say why a credential, a session or a request is let in or not",
      "Every check in the order of the gateway, with what it saw and what it answered, and then the answer of "
      "the gateway itself. Nothing is changed by it, and no secret is shown. A request is looked for in the "
      "audit log. Give a credential on standard input (-): other people see the arguments of a command. Exits "

@@ -40,11 +40,22 @@ typedef struct lk_explanation {
     int status; /* HTTP; 0 when there is no request to be answered */
 } lk_explanation;
 
-/* What the gate would answer to CREDENTIAL in CARRIER (url: a session id), at a location of RULE, and every
- * check that leads there. Nothing is changed by it: no use is noted, no proof used up, no copy ended. The
- * verdict is that of lk_guard_check. Blocking. */
-void lk_guard_explain(lk_guard *g, lk_view credential, lk_carrier carrier, const lk_rule *rule,
-                      lk_explanation *out);
+/* What is to be explained. */
+typedef struct lk_explain_ask {
+    lk_view credential;  /* of any kind, or a refresh token, or what a device holds */
+    lk_carrier carrier;  /* url: a session id */
+    const lk_rule *rule; /* of the location */
+    lk_view address;     /* where it comes from, for API keys that are bound to some; empty: not known */
+} lk_explain_ask;
+/* What the gate would answer, and every check that leads there. No use is noted by it, no proof used up, no
+ * copy and no login ended; the session that stands for an API key in its epoch is made, as by a use. The
+ * verdict is that of lk_guard_check; of what the gate takes nowhere (refresh tokens, devices) that of the
+ * call that takes it. Blocking. */
+void lk_guard_explain(lk_guard *g, const lk_explain_ask *ask, lk_explanation *out);
+/* Is TEXT of a shape that is explained by that? */
+bool lk_explains(lk_view text);
+/* Does it stand on a row of the accounts, so that those are wanted (lk_guard_use_accounts)? */
+bool lk_explain_wants_accounts(lk_view text);
 /* The same of the session that a store keeps under KEY, whose id nobody here has. */
 void lk_guard_explain_session(lk_guard *g, const lk_session_key *key, lk_explanation *out);
 /* What the audit log FILE says of the request REQUEST_ID: at most LK_EXPLAIN_AUDIT_MAX bytes from its end are

@@ -62,7 +62,8 @@ static lk__dpop_key *find(lk_dpop_keys *keys, const uint8_t name[LK_SHA256_LEN],
     for (size_t i = 0; i < LK_DPOP_KEYS; i++) {
         lk__dpop_key *k = &keys->places[i];
 
-        if (k->ring != NULL && memcmp(k->name, name, LK_SHA256_LEN) == 0)
+        if (k->ring != NULL &&
+            lk_view_equal(lk_view_make(k->name, LK_SHA256_LEN), lk_view_make(name, LK_SHA256_LEN)))
             return k;
         if (k->holders == 0 && (*oldest == NULL || k->used < (*oldest)->used))
             *oldest = k;

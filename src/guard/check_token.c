@@ -96,7 +96,7 @@ static lk_status prove_jwt(lk__attempt *a, lk_view text, lk_buf *scratch, lk_cla
     const lk_settings *s = a->g->parts.settings;
     lk_expect expect = lk__expect(s, a->now_s);
     if (a->rule->audience.len > 0)
-        expect.audience = (lk_view){0}; /* judged by audience_is_right, whichever way it was proven */
+        expect.audience = (lk_view){0}; /* judged by lk__audience_is_right, whichever way it was proven */
     bool costly = is_costly(text);
     if (costly && lk__verified_get(a->g, text, a->now_s, scratch, claims) == LK_OK) {
         *by = trust_named(s, claims->issuer);
@@ -172,14 +172,13 @@ static bool has_any(lk_view held, lk_view wanted)
 
 /* Where a location says who it is, a token has to be for that; a simple token names nobody. A token that an
  * OAuth client was given for somebody is not for whom nobody named. (RFC 7519 section 4.1.3) */
-static bool audience_is_right(const lk__attempt *a, const lk_claims *claims, bool foreign)
+bool lk__audience_is_right(const lk_guard *g, const lk_rule *rule, const lk_claims *claims, bool foreign)
 {
-    const lk_settings *settings = a->g->parts.settings;
-    lk_view own = lk_view_of(settings->jwt_audience);
+    lk_view own = lk_view_of(g->parts.settings->jwt_audience);
     if (claims->kind != LK_KIND_JWT)
         return true;
-    if (a->rule->audience.len > 0)
-        return has_any(claims->audience, a->rule->audience);
+    if (rule->audience.len > 0)
+        return has_any(claims->audience, rule->audience);
     if (foreign)
         return true; /* another's: checked by what its issuer is trusted for */
     return own.len > 0 ? lk_words_have(claims->audience, own)
@@ -276,7 +275,7 @@ lk_status lk__check_token(lk__attempt *a, lk_kind kind, lk_view text)
         status = lk__cutoffs_check_key(g, claims.kid, &out->reason);
     if (by == NULL && lk__attempt_asks_for_key(a, status))
         return LK_MISS;
-    if (status == LK_OK && !audience_is_right(a, &claims, by != NULL)) {
+    if (status == LK_OK && !lk__audience_is_right(g, a->rule, &claims, by != NULL)) {
         out->reason = LK_REASON_WRONG_AUDIENCE;
         return LK_REFUSED;
     }

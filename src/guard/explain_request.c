@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * explain_request.c - what the audit log says of one request, and rules in the words of the directive.
+ * explain_request.c - what the audit log says of one request.
  */
 #include "guard/explain_words.h"
 #include <fcntl.h>
@@ -126,66 +126,4 @@ lk_status lk_explain_request(const lk_env *env, const char *file, lk_view reques
         (void)close(fd);
     lk_free(env, memory);
     return status;
-}
-
-/* ---- rules ---- */
-
-static bool add_bit(lk_view list, bool is_carrier, unsigned *bits)
-{
-    while (list.len > 0) {
-        size_t comma = lk_view_find(list, ',');
-        lk_view name = lk_view_part(list, 0, comma);
-        lk_carrier carrier;
-        lk_kind kind;
-        if (is_carrier ? lk_carrier_of(name, &carrier) != LK_OK : lk_kind_of(name, &kind) != LK_OK)
-            return false;
-        *bits |= 1u << (is_carrier ? (unsigned)carrier : (unsigned)kind);
-        list = lk_view_part(list, comma + 1, list.len);
-    }
-    return *bits != 0;
-}
-
-static bool read_option(lk_view name, lk_view value, lk_rule *out)
-{
-    if (lk_view_equal(name, LK_VIEW("role")))
-        out->role = value;
-    else if (lk_view_equal(name, LK_VIEW("scope")))
-        out->scope = value;
-    else if (lk_view_equal(name, LK_VIEW("realm")))
-        out->realm = value;
-    else if (lk_view_equal(name, LK_VIEW("max_age")))
-        return lk_parse_duration_s(value, &out->max_age_s) == LK_OK && out->max_age_s > 0;
-    else if (lk_view_equal(name, LK_VIEW("carrier")))
-        return add_bit(value, true, &out->carriers);
-    else if (lk_view_equal(name, LK_VIEW("credential")))
-        return add_bit(value, false, &out->kinds);
-    else
-        return false;
-    return value.len > 0;
-}
-
-lk_status lk_rule_read(lk_view text, lk_rule *out, lk_note *note)
-{
-    lk_view word;
-    *out = (lk_rule){.mode = LK_MODE_REQUIRED};
-    while (lk_words_next(&text, &word)) {
-        size_t sign = lk_view_find(word, '=');
-        if (lk_view_equal(word, LK_VIEW("required")))
-            out->mode = LK_MODE_REQUIRED;
-        else if (lk_view_equal(word, LK_VIEW("optional")))
-            out->mode = LK_MODE_OPTIONAL;
-        else if (lk_view_equal(word, LK_VIEW("bound")))
-            out->bound = true;
-        else if (lk_view_equal(word, LK_VIEW("signature")))
-            out->signature = true;
-        else if (sign == word.len ||
-                 !read_option(lk_view_part(word, 0, sign), lk_view_part(word, sign + 1, word.len), out)) {
-            lk_note_set(note,
-                        "\"%.*s\" is no word of a rule: required, optional, bound, signature, role=, scope=, "
-                        "realm=, max_age=, carrier=, credential=",
-                        word.len > 40 ? 40 : (int)word.len, (const char *)word.p);
-            return LK_REFUSED;
-        }
-    }
-    return LK_OK;
 }

@@ -26,8 +26,8 @@ static bool explain_key(lk__explainer *x, lk_view kid, bool is_known)
                     is_known ? "known" : "no key of this gateway, or one that is gone");
 }
 
-static void explain_times(lk__explainer *x, const lk_claims *c, lk_status status, lk_reason why,
-                          int64_t leeway_s)
+bool lk__explain_times(lk__explainer *x, const lk_claims *c, lk_status status, lk_reason why,
+                       int64_t leeway_s)
 {
     char leeway[2 * LK__WORDS_MAX] = "";
     if (leeway_s > 0)
@@ -35,21 +35,27 @@ static void explain_times(lk__explainer *x, const lk_claims *c, lk_status status
     lk__step_seen(x->e, "issued", "%s", lk__words_time(c->issued_s, x->now_s).text);
     if (c->not_before_s > 0)
         lk__step_seen(x->e, "not_before", "%s", lk__words_time(c->not_before_s, x->now_s).text);
-    lk__step(x->e, "times", status == LK_STALE ? LK_STEP_NO : LK_STEP_YES,
-             status == LK_STALE ? why : LK_REASON_NONE, "now %lld; expires %s%s", (long long)x->now_s,
-             lk__words_time(c->expires_s, x->now_s).text, leeway);
+    return lk__step(x->e, "times", status == LK_STALE ? LK_STEP_NO : LK_STEP_YES,
+                    status == LK_STALE ? why : LK_REASON_NONE, "now %lld; expires %s%s", (long long)x->now_s,
+                    lk__words_time(c->expires_s, x->now_s).text, leeway);
 }
 
-static void explain_claims(lk__explainer *x, const lk_claims *c)
+void lk__explain_claims(lk__explainer *x, const lk_claims *c)
 {
     lk__explain_user(x, c->user, c->name, c->realm);
+    if (c->client.len > 0)
+        lk__step_seen(x->e, "client", "%s", lk__words_shown(c->client).text);
+    if (c->act.len > 0)
+        lk__step_seen(x->e, "actor", "%s", lk__words_shown(c->act).text);
+    if (c->roles.len > 0)
+        lk__step_seen(x->e, "roles", "%s", lk__words_shown(c->roles).text);
     if (c->scope.len > 0)
-        lk__step_seen(x->e, "scope", "%s", lk__words_shown(c->scope).text);
+        lk__step_seen(x->e, "scopes", "%s", lk__words_shown(c->scope).text);
     if (c->device.len > 0)
         lk__step_seen(x->e, "device", "id %s", lk__words_shown(c->device).text);
     if (c->has_session)
-        lk__step_seen(x->e, "session", "%s (public id), generation %u; a token asks no store",
-                      lk__words_id(&c->session).text, c->generation);
+        lk__step_seen(x->e, "session", "%s (public id), generation %u%s", lk__words_id(&c->session).text,
+                      c->generation, c->client.len > 0 ? "" : "; a token asks no store");
     if (c->bound.len > 0)
         lk__step_seen(x->e, "bound", "to the key %s: good beside a proof of it (DPoP) only",
                       lk__words_shown(c->bound).text);
@@ -57,13 +63,7 @@ static void explain_claims(lk__explainer *x, const lk_claims *c)
 
 static bool explain_claims_cutoffs(lk__explainer *x, const lk_claims *c)
 {
-    lk_subject subject = {.realm = c->realm,
-                          .roles = c->roles,
-                          .client = c->client,
-                          .user = c->user,
-                          .device = c->device,
-                          .session = c->has_session ? &c->session : NULL,
-                          .issued_ms = c->issued_s * 1000 + c->issued_ms};
+    lk_subject subject = lk__subject_of_claims(c);
     return lk__explain_cutoffs(x, &subject);
 }
 
@@ -132,11 +132,11 @@ bool lk__explain_token(lk__explainer *x, lk_view text)
     lk_status status = lk_token_check(x->g->parts.ring, text, &expect, &scratch, &claims, &why);
     if (!explain_signature(x, part_of(text, -2), status, why, ""))
         return false;
-    explain_claims(x, &claims);
+    lk__explain_claims(x, &claims);
     if (claims.params.len > 0)
         lk__step_seen(x->e, "parameters", "%s", lk__words_shown(claims.params).text);
-    explain_times(x, &claims, status, why, expect.leeway_s);
-    return status == LK_OK && explain_burned(x, claims.kid) && explain_claims_cutoffs(x, &claims);
+    return lk__explain_times(x, &claims, status, why, expect.leeway_s) && explain_burned(x, claims.kid) &&
+           explain_claims_cutoffs(x, &claims);
 }
 
 /* A member of the header, which nobody has signed for yet. */
@@ -157,36 +157,64 @@ static bool explain_expected(lk__explainer *x, lk_view text, const lk_expect *wh
     const struct {
         const char *name;
         lk_view wanted, said;
-    } steps[] = {{"type", whole->type, typ},
-                 {"issuer", whole->issuer, claims->issuer},
-                 {"audience", whole->audience, claims->audience}};
+    } steps[] = {{"type", whole->type, typ}, {"issuer", whole->issuer, claims->issuer}};
     lk_expect expect = *whole;
     expect.type = expect.issuer = expect.audience = (lk_view){0};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 2; i++) {
         uint8_t memory[LK_SCRATCH_MAX];
         lk_buf scratch = lk_buf_over(memory, sizeof(memory));
         lk_claims again;
         lk_reason why;
-        *(i == 0 ? &expect.type : i == 1 ? &expect.issuer : &expect.audience) = steps[i].wanted;
+        *(i == 0 ? &expect.type : &expect.issuer) = steps[i].wanted;
         bool bad = lk_jwt_check(x->g->parts.ring, text, &expect, &scratch, &again, &why, NULL) == LK_REFUSED;
         if (!lk__step(x->e, steps[i].name, bad ? LK_STEP_NO : LK_STEP_YES, bad ? why : LK_REASON_NONE,
                       "%s; wanted: %s", steps[i].said.len > 0 ? lk__words_shown(steps[i].said).text : "none",
                       lk__words_shown(steps[i].wanted).text))
             return false;
     }
-    return true;
+    lk_view here = x->rule->audience.len > 0 ? x->rule->audience : whole->audience;
+    bool right = lk__audience_is_right(x->g, x->rule, claims, false);
+    return lk__step(x->e, "audience", right ? LK_STEP_YES : LK_STEP_NO,
+                    right ? LK_REASON_NONE : LK_REASON_WRONG_AUDIENCE, "%s; wanted: %s",
+                    claims->audience.len > 0 ? lk__words_shown(claims->audience).text : "none",
+                    here.len > 0 ? lk__words_shown(here).text : "any");
 }
 
-/* A token of another issuer is proven by keys that only the gate holds: it is the gate that is believed. */
-static bool explain_foreign(lk__explainer *x, const lk_trust *t)
+/* A token that a client was given for a user's ends with the session of that: as check_parent. */
+static bool explain_parent(lk__explainer *x, const lk_claims *c)
 {
-    lk__step_seen(x->e, "issuer", "%s, of latchkey_trust; keys from %s", t->issuer, t->jwks);
-    if (x->id.reason == LK_REASON_NONE || x->id.verdict == LK_VERDICT_ALLOW || x->id.logged_in)
-        return lk__step_yes(x->e, "signature", "right, and so are its claims; user %s", x->id.user);
-    if (x->id.verdict == LK_VERDICT_UNKNOWN)
-        return lk__step(x->e, "signature", LK_STEP_UNKNOWN, LK_REASON_STORE_UNAVAILABLE,
-                        "this process has no set of keys of that issuer");
-    return lk__step_no(x->e, "claims", x->id.reason, "%s", lk_reason_sentence(x->id.reason));
+    uint8_t record[LK_HEAD_MAX];
+    lk_load load = {.key = c->session, .head_only = true, .buf = record, .cap = sizeof(record)};
+    lk__words id = lk__words_id(&c->session);
+    lk__near near;
+    if (c->client.len == 0 || !c->has_session)
+        return true;
+    if (x->g->store_is_remote && lk__near_get(x->g, &c->session, x->now_s, &near) == LK_OK) {
+        int64_t age_ms = lk__mono_ms(x->g) - near.known_ms;
+        if (near.kind == LK_NEAR_ENDED)
+            return lk__step_no(x->e, "parent", near.why, "session %s: ended on this node", id.text);
+        if (age_ms < x->g->parts.settings->near_life_s * 1000)
+            return lk__step_yes(x->e, "parent", "session %s: a copy on this node, %lld ms old", id.text,
+                                (long long)age_ms);
+    }
+    lk__explain_load(x->g->parts.store, &load);
+    if (load.status == LK_OK)
+        return lk__step_yes(x->e, "parent", "session %s: in the store", id.text);
+    if (load.status == LK_MISS && x->g->knows_by_client)
+        return lk__step_yes(x->e, "parent", "session %s: not in the store; it may be in the client", id.text);
+    if (load.status == LK_FAULT || load.status == LK_FULL)
+        return lk__step(x->e, "parent", LK_STEP_UNKNOWN, LK_REASON_STORE_UNAVAILABLE,
+                        "session %s: could not look", id.text);
+    return lk__step_no(x->e, "parent",
+                       load.status == LK_STALE && load.why != LK_REASON_NONE ? load.why : LK_REASON_REVOKED,
+                       "session %s: it is over, and this token with it", id.text);
+}
+
+bool lk__explain_bond(lk__explainer *x, const lk_claims *c)
+{
+    if (c->bound.len == 0)
+        return true;
+    return lk__step_no(x->e, "proof", LK_REASON_WRONG_CARRIER, "came without a proof of its key");
 }
 
 bool lk__explain_jwt(lk__explainer *x, lk_view text)
@@ -207,16 +235,12 @@ bool lk__explain_jwt(lk__explainer *x, lk_view text)
                   lk__words_shown(k).text);
     const lk_trust *trust = lk_trust_of(settings->trusts, settings->trusts_n, text);
     if (trust != NULL)
-        return explain_foreign(x, trust);
+        return lk__explain_foreign(x, trust, text, k, t);
     bare.issuer = bare.audience = bare.type = (lk_view){0};
     lk_status status = lk_jwt_check(x->g->parts.ring, text, &bare, &scratch, &claims, &why, &note);
     if (!explain_signature(x, k, status, why, note.text) || !explain_expected(x, text, &whole, t, &claims))
         return false;
-    explain_claims(x, &claims);
-    explain_times(x, &claims, status, why, whole.leeway_s);
-    if (status != LK_OK || !explain_burned(x, claims.kid) || !explain_claims_cutoffs(x, &claims))
-        return false;
-    if (claims.bound.len > 0 && x->id.reason == LK_REASON_WRONG_CARRIER)
-        return lk__step_no(x->e, "proof", LK_REASON_WRONG_CARRIER, "came without a proof of its key");
-    return true;
+    lk__explain_claims(x, &claims);
+    return lk__explain_times(x, &claims, status, why, whole.leeway_s) && explain_burned(x, claims.kid) &&
+           explain_claims_cutoffs(x, &claims) && explain_parent(x, &claims) && lk__explain_bond(x, &claims);
 }

@@ -225,6 +225,8 @@ void lk__recent_keep(lk_guard *g, lk_view text, const lk__moment *moment, const 
 LK_CHECKED lk_status lk__presented_find(const lk_guard *g, const lk_presented *presented, lk_buf *room,
                                         lk_view *text);
 
+/* check_token.c: may RULE take CLAIMS, by whom they are for? FOREIGN: of another issuer. */
+bool lk__audience_is_right(const lk_guard *g, const lk_rule *rule, const lk_claims *claims, bool foreign);
 /* check_token.c: the claims of the JWT in TEXT, if it is good now. As lk_jwt_check. */
 LK_CHECKED lk_status lk__token_prove(lk_guard *g, lk_view text, lk_buf *scratch, lk_claims *out);
 
@@ -325,6 +327,13 @@ LK_CHECKED lk_status lk__mint_bound(lk_guard *g, lk_kind kind, const lk_session 
  * of S, which then view into FIELDS (empty, room for LK_FIELDS_BYTES_MAX). */
 LK_CHECKED lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_view bound, lk_session *s,
                                        lk_buf *fields, lk_issued *out);
+
+/* refresh.c: what the record S of a login with refresh tokens says of them. False: it is no such record. */
+typedef struct lk__refresh_facts {
+    int64_t number, rotated_ms; /* of the one that is good; when the one before it was used */
+    lk_view bound;              /* the thumbprint of the key that all of them are bound to; empty: none */
+} lk__refresh_facts;
+bool lk__refresh_facts_of(const lk_session *s, lk__refresh_facts *out);
 
 /* reissue.c: is ID's credential of another way, and turned into ours? */
 bool lk__converts(const lk_guard *g, const lk_identity *id);

@@ -115,6 +115,17 @@ static bool read_bound(lk_view fields, lk_view *out)
     return text.len == LK_THUMBPRINT_LEN + 2 && lk_is_base64url(*out);
 }
 
+bool lk__refresh_facts_of(const lk_session *s, lk__refresh_facts *out)
+{
+    family_state state;
+    *out = (lk__refresh_facts){.number = 0};
+    if (!read_state(s->fields, &state) || !read_bound(s->fields, &out->bound))
+        return false;
+    out->number = state.number;
+    out->rotated_ms = state.rotated_ms;
+    return true;
+}
+
 lk_status lk__refresh_begin(lk_guard *g, lk_kind kind, lk_view bound, lk_session *s, lk_buf *fields,
                             lk_issued *out)
 {

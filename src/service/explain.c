@@ -81,7 +81,7 @@ static void explain_request(lk__call *c, lk_view request_id, lk_explanation *e)
 static void explain_credential(lk__call *c, lk_view credential, lk_explanation *e)
 {
     lk_view location = {0}, carrier_word = {0};
-    lk_carrier carrier = LK_CARRIER_HEADER;
+    lk_explain_ask ask = {.credential = credential, .carrier = LK_CARRIER_HEADER};
     lk_note note = {""};
     lk_rule rule;
     if (lk__body_text(c, LK_VIEW("location"), &location) == LK_REFUSED ||
@@ -90,11 +90,16 @@ static void explain_credential(lk__call *c, lk_view credential, lk_explanation *
         return;
     }
     if (lk__body_text(c, LK_VIEW("carrier"), &carrier_word) != LK_MISS &&
-        lk_carrier_of(carrier_word, &carrier) != LK_OK) {
+        lk_carrier_of(carrier_word, &ask.carrier) != LK_OK) {
         broken(c, "carrier is cookie, header or url");
         return;
     }
-    lk_guard_explain(c->s->guard, credential, carrier, &rule, e);
+    if (lk__body_text(c, LK_VIEW("address"), &ask.address) == LK_REFUSED) {
+        broken(c, "address is a text");
+        return;
+    }
+    ask.rule = &rule;
+    lk_guard_explain(c->s->guard, &ask, e);
     answer(c, e);
 }
 

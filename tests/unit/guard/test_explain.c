@@ -70,11 +70,17 @@ static void assert_hidden(lk_kind kind, const char *text)
             assert_null(memmem(e.steps[i].value, strlen(e.steps[i].value), text + at, 8));
 }
 
+static void explain_in(lk_carrier carrier, const char *text, const lk_rule *rule)
+{
+    lk_explain_ask ask = {.credential = lk_view_of(text), .carrier = carrier, .rule = rule};
+    lk_guard_explain(w.guard, &ask, &e);
+}
+
 /* Explain TEXT; the answer is that of the gate, and so are the steps. */
 static void explain(lk_kind kind, const char *text, const lk_rule *rule)
 {
     lk_carrier carrier = carrier_of(kind);
-    lk_guard_explain(w.guard, lk_view_of(text), carrier, rule, &e);
+    explain_in(carrier, text, rule);
     lk_identity id = world_check(&w, carrier, text, rule);
     if (e.reason != id.reason || concluded() != id.reason)
         fail_msg("%s: the gate says \"%s\", the explanation \"%s\", its steps \"%s\"", lk_kind_name(kind),
@@ -104,6 +110,8 @@ static void rule_of_the_location_is_explained_word_by_word(void **state)
                                         "required role=owner",
                                         "required scope=orders",
                                         "required realm=shop",
+                                        "required audience=elsewhere",
+                                        "required audience=latchkey",
                                         "required max_age=1m",
                                         "required carrier=url",
                                         "required credential=session_id",
@@ -168,7 +176,7 @@ static void forged_credential_is_explained_as_the_gate_refuses_it(void **state)
         }
     }
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
-        lk_guard_explain(w.guard, lk_view_of(none[i]), LK_CARRIER_HEADER, &required, &e);
+        explain_in(LK_CARRIER_HEADER, none[i], &required);
         assert_int_equal(e.verdict, LK_VERDICT_REFUSE);
         assert_int_equal(concluded(), e.reason);
     }
@@ -188,6 +196,73 @@ static void token_for_another_audience_is_refused_at_that_step(void **state)
     assert_int_equal(step("issuer")->answer, LK_STEP_NO);
 }
 
+static void token_of_a_client_is_refused_with_the_session_of_its_parent(void **state)
+{
+    (void)state;
+    lk_issued parent, child;
+    test_clock_advance_ms(SECOND); /* a child is as old as the second in which its parent began */
+    world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &parent);
+    lk_identity id = world_check(&w, LK_CARRIER_HEADER, parent.text, &required);
+    lk_grant grant = {.user = lk_view_of(id.user),
+                      .client = LK_VIEW("billing"),
+                      .audience = lk_view_of(w.settings.jwt_audience),
+                      .scope = LK_VIEW("orders.read"),
+                      .act = LK_VIEW("{\"sub\":\"client:shop\"}"),
+                      .parent = &id};
+    assert_int_equal(lk_guard_grant(w.guard, &grant, &child), LK_OK);
+    explain(LK_KIND_JWT, child.text, &required);
+    assert_int_equal(e.verdict, LK_VERDICT_ALLOW);
+    assert_int_equal(step("parent")->answer, LK_STEP_YES);
+    assert_non_null(strstr(step("actor")->value, "client:shop"));
+    assert_int_equal(lk_store_destroy(w.store, &parent.key, LK_REASON_KICKED, lk_now_s(test_env()) + 3600),
+                     LK_OK);
+    assert_int_equal(lk_guard_follow(w.guard), LK_OK);
+    explain(LK_KIND_JWT, child.text, &required);
+    assert_int_equal(step("parent")->answer, LK_STEP_NO);
+    assert_int_equal(e.reason, LK_REASON_KICKED);
+}
+
+static void token_that_is_bound_to_a_key_stops_at_its_proof(void **state)
+{
+    (void)state;
+    lk_issued issued;
+    lk_grant grant = {.user = LK_VIEW("client:billing"),
+                      .client = LK_VIEW("billing"),
+                      .audience = lk_view_of(w.settings.jwt_audience),
+                      .bound = LK_VIEW("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")};
+    assert_int_equal(lk_guard_grant(w.guard, &grant, &issued), LK_OK);
+    explain(LK_KIND_JWT, issued.text, &required);
+    assert_int_equal(step("signature")->answer, LK_STEP_YES);
+    assert_int_equal(step("cutoffs")->answer, LK_STEP_YES);
+    assert_int_equal(step("proof")->answer, LK_STEP_NO);
+    assert_int_equal(e.reason, LK_REASON_WRONG_CARRIER);
+}
+
+static void text_that_the_gate_takes_nowhere_is_explained_by_its_own_call(void **state)
+{
+    (void)state;
+    lk_refresh_token token;
+    lk_session_key family = {{7}};
+    char text[LK_REFRESH_MAX + 1];
+    assert_int_equal(lk_refresh_first(test_env(), w.ring, &family, lk_now_s(test_env()), &token), LK_OK);
+    explain_in(LK_CARRIER_HEADER, token.text, &required);
+    assert_int_equal(e.reason, LK_REASON_EXPIRED);
+    assert_int_equal(step("signature")->answer, LK_STEP_YES);
+    for (size_t i = 0; i < e.n; i++)
+        assert_null(strstr(e.steps[i].value, strrchr(token.text, '.') + 1));
+    memcpy(text, token.text, sizeof(text));
+    text[token.len - 2] = text[token.len - 2] == 'A' ? 'B' : 'A';
+    explain_in(LK_CARRIER_HEADER, text, &required);
+    assert_int_equal(e.reason, LK_REASON_BAD_SIGNATURE);
+    explain_in(LK_CARRIER_HEADER, "r1.x", &required);
+    assert_int_equal(e.reason, LK_REASON_MALFORMED);
+    explain_in(LK_CARRIER_HEADER, "d1.x", &required);
+    assert_int_equal(e.reason, LK_REASON_BAD_CREDENTIALS);
+    assert_int_equal(e.status, 401);
+    assert_true(lk_explains(lk_view_of(token.text)));
+    assert_false(lk_explains(LK_VIEW("0123456789abcdef0123456789abcdef")));
+}
+
 static void explanation_does_not_prolong_a_session(void **state)
 {
     (void)state;
@@ -195,7 +270,7 @@ static void explanation_does_not_prolong_a_session(void **state)
     world_login(&w, LK_KIND_SESSION_ID, "alice", "", NULL, &issued);
     for (int i = 0; i < 4; i++) {
         test_clock_advance_ms(10 * MINUTE);
-        lk_guard_explain(w.guard, lk_view_of(issued.text), LK_CARRIER_HEADER, &required, &e);
+        explain_in(LK_CARRIER_HEADER, issued.text, &required);
     }
     assert_int_equal(e.reason, LK_REASON_IDLE);
     explain(LK_KIND_SESSION_ID, issued.text, &required);
@@ -289,6 +364,9 @@ int main(int argc, char **argv)
         TEST(over_credential_is_explained_by_what_ended_it),
         TEST(forged_credential_is_explained_as_the_gate_refuses_it),
         TEST(token_for_another_audience_is_refused_at_that_step),
+        TEST(token_of_a_client_is_refused_with_the_session_of_its_parent),
+        TEST(token_that_is_bound_to_a_key_stops_at_its_proof),
+        TEST(text_that_the_gate_takes_nowhere_is_explained_by_its_own_call),
         TEST(explanation_does_not_prolong_a_session),
         TEST(burned_key_is_named_for_all_that_it_proved),
         TEST(session_is_explained_by_its_public_id),
