@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const cli_column cli_key_columns[] = {
+/* Of key_row, but the counters. */
+static const cli_column key_columns[] = {
     {"kid", "KID", CLI_TEXT},
     {"alg", "ALG", CLI_TEXT},
     {"state", "STATE", CLI_TEXT},
@@ -48,7 +49,8 @@ static void set_next(json_t *row, const lk_key_info *info)
     }
 }
 
-json_t *cli_key_row(const lk_key_info *info)
+/* What is known of a key. */
+static json_t *key_row(const lk_key_info *info)
 {
     json_t *row = json_object();
     cli_set_text(row, "kid", lk_view_of(info->kid));
@@ -65,14 +67,15 @@ json_t *cli_key_row(const lk_key_info *info)
     return row;
 }
 
-json_t *cli_key_rows(cli_place *place, const char *kids)
+/* {"keys": [...]} of those of PLACE, read anew, whose kid is in KIDS (words); NULL: of all. */
+static json_t *key_rows(cli_place *place, const char *kids)
 {
     json_t *object = json_object(), *rows = json_array();
     lk_key_info info;
     (void)!lk_keyring_refresh(place->ring, NULL);
     for (size_t i = 0; lk_keyring_info(place->ring, i, &info) == LK_OK; i++) {
         if (kids == NULL || lk_words_have(lk_view_of(kids), lk_view_of(info.kid))) {
-            (void)json_array_append_new(rows, cli_key_row(&info));
+            (void)json_array_append_new(rows, key_row(&info));
         }
     }
     (void)json_object_set_new(object, "keys", rows);
@@ -121,7 +124,7 @@ int cli_key_answer(const cli *c, cli_place *place, lk_status status, const char 
     if (status != LK_OK) {
         return cli_answer(c, status, what, note);
     }
-    return cli_print_table(c, cli_key_rows(place, kids), "keys", cli_key_columns, "");
+    return cli_print_table(c, key_rows(place, kids), "keys", key_columns, "");
 }
 
 /* ---- list ---- */
@@ -157,10 +160,10 @@ static int list(cli *c)
     if (code != CLI_YES) {
         return code;
     }
-    json_t *object = cli_key_rows(&place, NULL);
+    json_t *object = key_rows(&place, NULL);
     bool counted = add_uses(c, &place, json_object_get(object, "keys"));
-    code = cli_print_table(c, object, "keys", counted ? columns_with_uses : cli_key_columns,
-                           "There are no keys.");
+    code =
+        cli_print_table(c, object, "keys", counted ? columns_with_uses : key_columns, "There are no keys.");
     cli_place_close(&place);
     return code;
 }

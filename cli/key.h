@@ -8,15 +8,6 @@
 #include "place.h"
 #include <latchkey/keys.h>
 
-/* The columns of cli_key_row, but the counters. */
-extern const cli_column cli_key_columns[];
-
-/* What is known of a key. */
-json_t *cli_key_row(const lk_key_info *info);
-
-/* {"keys": [...]} of those of PLACE, read anew, whose kid is in KIDS (words); NULL: of all. */
-json_t *cli_key_rows(cli_place *place, const char *kids);
-
 /* The algorithm that argument number 0 or --alg names, LK_ALG_COUNT for none. CLI_YES or CLI_WRONG. */
 int cli_key_alg(const cli *c, lk_alg *alg);
 

@@ -66,10 +66,5 @@ int move_finish(move *m);
 int move_back(move *m);
 
 bool move_is_between_stores(const move_node *node);
-/* Must credentials be converted, or sessions be fetched by their visitors, so that the move ends with them?
- */
-bool move_waits_for_visitors(const move_node *node);
-/* Are the sessions brought over by their visitors, to the node that each comes to? */
-bool move_is_fetched(const move_node *node);
 
 #endif

@@ -13,7 +13,8 @@ bool move_is_between_stores(const move_node *node)
     return strcmp(node->old_side.store, node->new_side.store) != 0;
 }
 
-bool move_is_fetched(const move_node *node)
+/* Are the sessions brought over by their visitors, to the node that each comes to? */
+static bool is_fetched_by_visitors(const move_node *node)
 {
     return move_is_between_stores(node) && lk__is_own_store(node->new_side.way, node->new_url) &&
            !lk__is_own_store(node->old_side.way, node->old_url);
@@ -30,11 +31,6 @@ static lk_kind kind_of(const move_side *side)
 {
     lk_way way = LK_WAY_UNSAID;
     return lk_way_of(lk_view_of(side->way), &way) == LK_OK ? lk_way_credential(way) : LK_KIND_SESSION_ID;
-}
-
-bool move_waits_for_visitors(const move_node *node)
-{
-    return move_is_fetched(node) || kind_of(&node->old_side) != kind_of(&node->new_side);
 }
 
 static void choose_store(const move_node *node, const char *url, store_at *out)
@@ -97,7 +93,7 @@ static int copy_all_nodes(move *m, bool only_ends)
     m->counts = (copy_counts){0};
     for (size_t i = 0; i < m->n && code == CLI_YES; i++) {
         if (move_is_between_stores(&m->nodes[i]) && !is_done_before(m, i)) {
-            code = copy_node(m, &m->nodes[i], only_ends || move_is_fetched(&m->nodes[i]));
+            code = copy_node(m, &m->nodes[i], only_ends || is_fetched_by_visitors(&m->nodes[i]));
         }
     }
     return code;
@@ -276,7 +272,7 @@ int move_copy(move *m)
     if (code != CLI_YES) {
         return code;
     }
-    if (move_is_fetched(&m->nodes[0])) {
+    if (is_fetched_by_visitors(&m->nodes[0])) {
         cli_remark("copied: nothing; each session is brought over to the node that its visitor comes to");
     } else if (!move_is_between_stores(&m->nodes[0])) {
         cli_remark("copied: nothing; the store stays the same");
@@ -355,7 +351,7 @@ static int wait_for_visitors(move *m)
 {
     char number[CLI_NUMBER_MAX];
     const move_node *first = &m->nodes[0];
-    bool is_counted = move_is_fetched(first) && kind_of(&first->old_side) == kind_of(&first->new_side);
+    bool is_counted = is_fetched_by_visitors(first) && kind_of(&first->old_side) == kind_of(&first->new_side);
     int64_t settle_s = longest_life_s(&first->settings), left_s;
     int code = cli_get_duration(m->c, "settle", &settle_s);
     m->unseen = 0;
@@ -387,7 +383,7 @@ static int wait_for_visitors(move *m)
 
 int move_finish(move *m)
 {
-    bool is_fetched = move_is_fetched(&m->nodes[0]);
+    bool is_fetched = is_fetched_by_visitors(&m->nodes[0]);
     int code = wait_for_visitors(m);
     /* What ended on another node is known to the store that all shared alone: also what ends while the nodes
      * are being reloaded. */

@@ -46,7 +46,8 @@ int node_read(const cli *c, bool empty_will_do, lk_nodes *out)
     return status == LK_MISS && empty_will_do ? CLI_YES : file_failed(c, status, &note);
 }
 
-int node_write(const cli *c, const lk_nodes *nodes)
+/* Put NODES in its place. CLI_YES, else printed. */
+static int write_nodes(const cli *c, const lk_nodes *nodes)
 {
     lk_note note = {{0}};
     lk_status status = lk_nodes_write(lk_env_system(), cli_get(c, "state"), nodes, &note);
@@ -75,7 +76,7 @@ int node_mark(const cli *c, const char *name, const char *to)
     if (heir != NULL) {
         memcpy(node->to, heir->name, sizeof node->to);
     }
-    return node_write(c, &nodes);
+    return write_nodes(c, &nodes);
 }
 
 /* ---- list ---- */
@@ -137,7 +138,7 @@ static int add(cli *c)
     memset(node, 0, sizeof *node);
     memcpy(node->name, name, strlen(name));
     memcpy(node->address, address, strlen(address));
-    code = node_write(c, &nodes);
+    code = write_nodes(c, &nodes);
     return code == CLI_YES ? cli_done(c, answer_of(name, "up"), "%s is up at %s", name, address) : code;
 }
 
@@ -151,7 +152,7 @@ static int remove_one(cli *c)
         size_t at = (size_t)(node - nodes.all);
         memmove(node, node + 1, (nodes.n - at - 1) * sizeof *node);
         nodes.n--;
-        code = node_write(c, &nodes);
+        code = write_nodes(c, &nodes);
     }
     return code == CLI_YES
                ? cli_done(c, answer_of(c->arguments[0], "removed"),
@@ -168,7 +169,7 @@ static int undrain(cli *c)
     if (code == CLI_YES) {
         node->drains = false;
         node->to[0] = '\0';
-        code = node_write(c, &nodes);
+        code = write_nodes(c, &nodes);
     }
     return code == CLI_YES
                ? cli_done(c, answer_of(c->arguments[0], "up"),

@@ -10,8 +10,6 @@
 
 /* Read the file of --state. Without one, CLI_FAULT, unless EMPTY_WILL_DO. CLI_YES, else printed. */
 int node_read(const cli *c, bool empty_will_do, lk_nodes *out);
-/* Put NODES in its place. CLI_YES, else printed. */
-int node_write(const cli *c, const lk_nodes *nodes);
 /* The node NAME of NODES. CLI_YES; CLI_NO, printed. */
 int node_find(const cli *c, lk_nodes *nodes, const char *name, lk_node **out);
 /* Mark NAME as drained, to TO (NULL: to nobody in particular), in the file. CLI_YES, else printed. */

@@ -17,7 +17,8 @@ static lk_status refuse(lk_note *note, const char *rule)
     return LK_REFUSED;
 }
 
-lk_status lk__label_check(lk_view label, size_t max, lk_note *note)
+/* Is LABEL a text of 1 to MAX bytes to be shown? LK_OK; LK_REFUSED with the rule. */
+static lk_status check_label(lk_view label, size_t max, lk_note *note)
 {
     if (label.len == 0 || label.len > max || !lk__is_text(label))
         return refuse(note, "A label has 1 to 64 bytes of UTF-8.");
@@ -67,7 +68,7 @@ lk_status lk_api_key_describe(const lk_api_key_wish *wish, int64_t now_s, lk_api
     lk_buf scope = lk_buf_over(out->scope, LK_SCOPE_MAX), roles = lk_buf_over(out->roles, LK_ROLES_MAX);
     lk_buf audience = lk_buf_over(out->audience, LK_API_KEY_BOUNDS_MAX);
     lk_buf addresses = lk_buf_over(out->addresses, LK_API_KEY_BOUNDS_MAX);
-    lk_status status = lk__label_check(wish->label, LK_API_KEY_LABEL_MAX, note);
+    lk_status status = check_label(wish->label, LK_API_KEY_LABEL_MAX, note);
 
     lk_buf_add(&label, wish->label);
     if (status == LK_OK)

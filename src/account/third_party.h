@@ -8,8 +8,6 @@
 #include "account/internal.h"
 #include <latchkey/third_party.h>
 
-/* Is LABEL a text of 1 to MAX bytes to be shown? LK_OK; LK_REFUSED with the rule. */
-LK_CHECKED lk_status lk__label_check(lk_view label, size_t max, lk_note *note);
 /* Append WORDS to OUT with one blank between them, each once: words by the grammar of scopes (RFC 6749
  * section 3.3). LK_OK; LK_REFUSED with RULE, also when OUT has no room. */
 LK_CHECKED lk_status lk__words_normalize(lk_view words, const char *rule, lk_buf *out, lk_note *note);

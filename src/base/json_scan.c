@@ -126,7 +126,9 @@ static size_t unicode_escape(const uint8_t *p, const uint8_t *end, uint8_t out[4
     return 12;
 }
 
-size_t lk__json_unit(const uint8_t *p, const uint8_t *end, uint8_t out[4], size_t *len)
+/* One unit of the inside of a string at P (before END): an escape, or one raw byte. Writes what it stands for
+ * as UTF-8 to OUT and its length to *LEN. Gives the bytes taken from the text, 0 for a bad escape. */
+static size_t read_unit(const uint8_t *p, const uint8_t *end, uint8_t out[4], size_t *len)
 {
     static const char letters[] = "\"\\/bfnrt", bytes[] = "\"\\/\b\f\n\r\t";
     const char *known;
@@ -163,7 +165,7 @@ static size_t special_len(lk__json_scan *s, const uint8_t *p)
         return taken;
     }
     s->escaped = true;
-    taken = lk__json_unit(p, s->end, meaning, &len);
+    taken = read_unit(p, s->end, meaning, &len);
     if (taken == 0)
         lk__json_wrong(s, p, "this escape is not known, not complete, or half of a surrogate pair");
     return taken;
@@ -231,7 +233,7 @@ int lk__json_next_byte(lk__json_bytes *b)
         return -1;
     if (*b->p != '\\')
         return *b->p++;
-    taken = lk__json_unit(b->p, b->end, b->unit, &b->len);
+    taken = read_unit(b->p, b->end, b->unit, &b->len);
     b->p = taken == 0 ? b->end : b->p + taken;
     b->at = 1;
     if (taken == 0)

@@ -61,10 +61,6 @@ const uint8_t *lk__json_string_end(lk__json_scan *s, const uint8_t *p);
 /* Past the number at P, or NULL (RFC 8259 section 6). */
 const uint8_t *lk__json_number_end(lk__json_scan *s, const uint8_t *p);
 
-/* One unit of the inside of a string at P (before END): an escape, or one raw byte. Writes what it stands for
- * as UTF-8 to OUT and its length to *LEN. Gives the bytes taken from the text, 0 for a bad escape. */
-size_t lk__json_unit(const uint8_t *p, const uint8_t *end, uint8_t out[4], size_t *len);
-
 /* The inside of a string, byte by byte, as it is after unescaping. Start with p and end set, the rest zero.
  */
 typedef struct lk__json_bytes {

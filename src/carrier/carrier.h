@@ -35,15 +35,12 @@ typedef enum lk_scheme {
     LK_SCHEME_DPOP    /* RFC 9449 section 7.1: with a proof beside it */
 } lk_scheme;
 
-/* The credential of `Authorization: Bearer X` or `Authorization: DPoP X`. Answers as lk_bearer_find; two
- * fields of the two schemes differ. *SCHEME is set on LK_OK. */
+/* The credential of `Authorization: Bearer X` or `Authorization: DPoP X` (scheme in any case; one space or
+ * more; token68 characters only). LK_OK, and *SCHEME is set; LK_MISS when there is no field or it is of
+ * another scheme; LK_REFUSED for two fields that differ, be it in the scheme, or a malformed one. Source:
+ * RFC 6750 2.1, RFC 9449 7.1, RFC 9110 11.4. */
 LK_CHECKED lk_status lk_authorization_find(const lk_view *fields, size_t n, lk_scheme *scheme,
                                            lk_view *value);
-
-/* The credential of `Authorization: Bearer X` (scheme in any case; one space or more; token68 characters
- * only). LK_OK; LK_MISS when there is no field or it is of another scheme; LK_REFUSED for two fields that
- * differ or a malformed Bearer. Source: RFC 6750 2.1, RFC 9110 11.4. */
-LK_CHECKED lk_status lk_bearer_find(const lk_view *fields, size_t n, lk_view *value);
 
 /* The value of a header that holds nothing but a credential. Same answers. */
 LK_CHECKED lk_status lk_header_find(const lk_view *fields, size_t n, lk_view *value);

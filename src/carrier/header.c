@@ -59,16 +59,6 @@ lk_status lk_authorization_find(const lk_view *fields, size_t n, lk_scheme *sche
     return LK_OK;
 }
 
-lk_status lk_bearer_find(const lk_view *fields, size_t n, lk_view *value)
-{
-    lk_scheme scheme = LK_SCHEME_BEARER;
-    lk_status status = lk_authorization_find(fields, n, &scheme, value);
-    if (status != LK_OK || scheme == LK_SCHEME_BEARER)
-        return status;
-    *value = (lk_view){0};
-    return LK_MISS;
-}
-
 lk_status lk_header_find(const lk_view *fields, size_t n, lk_view *value)
 {
     *value = (lk_view){0};

@@ -24,10 +24,6 @@ LK_CHECKED lk_status lk__key_make_in(lk__key_dir *dir, const lk_keyring *ring, c
                                      lk_alg alg, lk_key_start start, char kid_out[LK_KID_MAX + 1],
                                      lk_note *note);
 
-/* When a key of ALG that is made now is created: later than every key of its algorithm, so that it is the
- * newest even when two are made in one second or the clock was set back. */
-int64_t lk__key_created_s(const lk_keyring *ring, lk_alg alg);
-
 /* Every key of ALG in RING but KID that signs at FROM_S, or would, retires then. */
 LK_CHECKED lk_status lk__keys_retire(lk__key_dir *dir, const lk_keyring *ring, const lk_key_place *place,
                                      lk_alg alg, const char *kid, int64_t from_s, lk_note *note);

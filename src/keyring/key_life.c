@@ -158,14 +158,3 @@ lk_key_state lk__key_life_state(const lk__key_life *life, int64_t now_s)
         return LK_KEY_RETIRING;
     return life->signs_s <= now_s ? LK_KEY_ACTIVE : LK_KEY_PENDING;
 }
-
-int64_t lk__key_life_next(const lk__key_life *life, int64_t now_s)
-{
-    const int64_t times[] = {life->signs_s, life->retires_s, life->gone_s};
-
-    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
-        if (times[i] > now_s)
-            return times[i];
-    }
-    return LK_KEY_NEVER;
-}

@@ -31,7 +31,4 @@ bool lk__key_life_has(lk_view name);
 /* The state at NOW_S, by the times of this key alone: an active one may have been followed by another. */
 lk_key_state lk__key_life_state(const lk__key_life *life, int64_t now_s);
 
-/* The next of its times after NOW_S, or LK_KEY_NEVER. */
-int64_t lk__key_life_next(const lk__key_life *life, int64_t now_s);
-
 #endif

@@ -79,6 +79,22 @@ static lk_status write_key(lk__key_dir *dir, const lk__algorithm *algorithm, con
     return status;
 }
 
+/* When a key of ALG that is made now is created: later than every key of its algorithm, so that it is the
+ * newest even when two are made in one second or the clock was set back. */
+static int64_t created_s_of(const lk_keyring *ring, lk_alg alg)
+{
+    int64_t created_s = lk_now_s(ring->env);
+
+    for (size_t i = 0; i < ring->n; i++) {
+        const lk__entry *entry = &ring->entries[i];
+
+        if (!entry->info.is_root && entry->info.alg == alg && entry->life.created_s >= created_s &&
+            entry->life.created_s < INT64_MAX)
+            created_s = entry->life.created_s + 1;
+    }
+    return created_s;
+}
+
 lk_status lk__ring_fill(const lk_keyring *ring, lk__key_dir *dir, lk_alg_set algs, lk_note *note)
 {
     lk_status status = LK_OK;
@@ -92,7 +108,7 @@ lk_status lk__ring_fill(const lk_keyring *ring, lk__key_dir *dir, lk_alg_set alg
     if (!ring->has_root)
         status = write_root(dir, note);
     for (lk_alg a = 0; a < LK_ALG_COUNT && status == LK_OK; a++) {
-        lk__key_life life = {lk__key_created_s(ring, a), now_s, LK_KEY_NEVER, LK_KEY_NEVER, false};
+        lk__key_life life = {created_s_of(ring, a), now_s, LK_KEY_NEVER, LK_KEY_NEVER, false};
 
         if ((algs & LK_ALG_BIT(a)) != 0 && lk__ring_signer(ring, a, now_s) == NULL)
             status = write_key(dir, lk__algorithm_of(a), &life, kid, note);
@@ -102,20 +118,6 @@ lk_status lk__ring_fill(const lk_keyring *ring, lk__key_dir *dir, lk_alg_set alg
 
 /* --- New ones ---------------------------------------------------------------------------------------------
  */
-
-int64_t lk__key_created_s(const lk_keyring *ring, lk_alg alg)
-{
-    int64_t created_s = lk_now_s(ring->env);
-
-    for (size_t i = 0; i < ring->n; i++) {
-        const lk__entry *entry = &ring->entries[i];
-
-        if (!entry->info.is_root && entry->info.alg == alg && entry->life.created_s >= created_s &&
-            entry->life.created_s < INT64_MAX)
-            created_s = entry->life.created_s + 1;
-    }
-    return created_s;
-}
 
 /* The key of ALG that is on its way to sign, or NULL. */
 static const lk__entry *find_scheduled(const lk_keyring *ring, lk_alg alg, int64_t now_s)
@@ -148,8 +150,8 @@ lk_status lk__key_make_in(lk__key_dir *dir, const lk_keyring *ring, const lk_key
 {
     int64_t now_s = lk_now_s(dir->env);
     const lk__entry *on_its_way = find_scheduled(ring, alg, now_s);
-    lk__key_life life = {lk__key_created_s(ring, alg), start_of(start, now_s, place), LK_KEY_NEVER,
-                         LK_KEY_NEVER, false};
+    lk__key_life life = {created_s_of(ring, alg), start_of(start, now_s, place), LK_KEY_NEVER, LK_KEY_NEVER,
+                         false};
     lk_status status;
 
     if (start == LK_KEY_PUBLISHED && on_its_way != NULL) {
@@ -234,7 +236,7 @@ static lk_status import_in(lk__key_dir *dir, lk_keyring *ring, lk_view text, cha
         lk_note_set(note, "that is a public key; a key to sign with has its private half as well");
         return LK_REFUSED;
     }
-    life.created_s = lk__key_created_s(ring, jwk.algorithm->alg);
+    life.created_s = created_s_of(ring, jwk.algorithm->alg);
     lk_buf_add_byte(&out, '{');
     add_foreign(&out, text);
     lk__jwk_add_text(&out, "alg", jwk.algorithm->jose);

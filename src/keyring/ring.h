@@ -84,10 +84,6 @@ LK_CHECKED lk_status lk__ring_add_other(lk_keyring *ring, const lk__jwk *jwk, lk
 /* Sort the entries, and find when the next of them goes. */
 void lk__ring_settle(lk_keyring *ring);
 
-/* Stretch the secret in the root key file TEXT for every purpose. LK_OK; LK_REFUSED; LK_FAULT. */
-LK_CHECKED lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info,
-                                        lk_note *note);
-
 /* Read all files of DIR into RING, which is empty. LK_OK, also when there are none; LK_REFUSED; LK_FULL;
  * LK_FAULT. The caller holds a lock. */
 LK_CHECKED lk_status lk__ring_load(lk_keyring *ring, lk__key_dir *dir, lk_note *note);
@@ -97,9 +93,6 @@ LK_CHECKED lk_status lk__ring_prove(const lk_env *env, lk_view text, lk_note *no
 
 /* LK_OK; LK_MISS when RING, read from PATH, is empty; LK_REFUSED when it lacks its root. */
 LK_CHECKED lk_status lk__ring_check(const lk_keyring *ring, const char *path, lk_note *note);
-
-/* Is there a root, and a key that signs of every algorithm in ALGS? */
-bool lk__ring_is_complete(const lk_keyring *ring, lk_alg_set algs);
 
 /* Make what RING, which has just been read from DIR, lacks of a root and of keys for ALGS. The caller holds
  * the writing lock. LK_OK; LK_REFUSED when there are keys but no root; LK_FAULT. */

@@ -26,7 +26,8 @@ static const char *const labels[LK_PURPOSE_COUNT] = {
     [LK_PURPOSE_REFRESH] = "latchkey refresh 1",
 };
 
-lk_status lk__ring_read_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)
+/* Stretch the secret in the root key file TEXT for every purpose. LK_OK; LK_REFUSED; LK_FAULT. */
+static lk_status stretch_root(lk_keyring *ring, lk_view text, const lk_key_info *info, lk_note *note)
 {
     lk_status status = LK_REFUSED;
     uint8_t root[ROOT_LEN];
@@ -124,7 +125,7 @@ static lk_status add_root(lk_keyring *ring, lk_view text, lk_key_info *info, lk_
         return LK_REFUSED;
     }
     info->is_root = true;
-    status = lk__ring_read_root(ring, text, info, note);
+    status = stretch_root(ring, text, info, note);
     if (status == LK_OK)
         ring->entries[ring->n - 1].life.created_s = created_s;
     return status;
@@ -199,7 +200,8 @@ lk_status lk__ring_load(lk_keyring *ring, lk__key_dir *dir, lk_note *note)
     return status;
 }
 
-bool lk__ring_is_complete(const lk_keyring *ring, lk_alg_set algs)
+/* Is there a root, and a key that signs of every algorithm in ALGS? */
+static bool is_complete(const lk_keyring *ring, lk_alg_set algs)
 {
     int64_t now_s = lk_now_s(ring->env);
 
@@ -260,7 +262,7 @@ static lk_status fill_ring(lk__key_dir *dir, lk_alg_set algs, lk_keyring **out, 
 
     lk__key_dir_unlock(dir);
     status = read_ring(dir, true, out, print, note);
-    if (status != LK_OK || lk__ring_is_complete(*out, algs))
+    if (status != LK_OK || is_complete(*out, algs))
         return status;
     lk__key_dir_sweep(dir);
     status = lk__ring_fill(*out, dir, algs, note);
@@ -286,7 +288,7 @@ lk_status lk_keyring_open_at(const lk_env *env, const lk_key_place *place, bool 
     if (status != LK_OK)
         return status;
     status = read_ring(&dir, false, &ring, &print, note);
-    if (status == LK_OK && create && !lk__ring_is_complete(ring, algs)) {
+    if (status == LK_OK && create && !is_complete(ring, algs)) {
         lk_keyring_free(ring);
         ring = NULL;
         status = fill_ring(&dir, algs, &ring, &print, note);

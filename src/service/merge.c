@@ -68,7 +68,9 @@ static lk_view elements(lk_view array)
     return bare(lk_view_make(array.p + 1, array.len - 2));
 }
 
-lk_status lk__add_value(lk_view there, lk_json_type type, lk_view more, lk_buf *out)
+/* Append what THERE (empty: nothing) becomes when MORE of TYPE, which is no object, is added. LK_OK (whether
+ * OUT had room its status says); LK_REFUSED. */
+static lk_status add_value(lk_view there, lk_json_type type, lk_view more, lk_buf *out)
 {
     int64_t a = 0, b, sum;
     if (type == LK_JSON_NUMBER) {
@@ -98,7 +100,7 @@ static lk_status write_sum(merging *m, level *l, const lk_json_item *item, const
     bool is_there = item != change;
     write_name(m, l, item);
     if (change->type != LK_JSON_OBJECT)
-        return lk__add_value(is_there ? item->value : (lk_view){0}, change->type, change->value, m->out);
+        return add_value(is_there ? item->value : (lk_view){0}, change->type, change->value, m->out);
     if (is_there && item->type != LK_JSON_OBJECT)
         return LK_REFUSED;
     return descend(m, is_there ? item->value : (lk_view){0}, change->value);
@@ -266,7 +268,7 @@ static lk_status member_sum(lk_view fields, const lk_json_item *item, lk__arena 
     if (item->type == LK_JSON_OBJECT)
         status = lk__add_text(now, item->value, arena, &sum);
     else
-        status = lk__add_value(now, item->type, item->value, &sum);
+        status = add_value(now, item->type, item->value, &sum);
     op->value = lk_buf_view(&sum);
     if (lk__arena_failed(arena))
         return LK_FAULT;

@@ -23,13 +23,10 @@ LK_CHECKED lk_status lk__merge_text(lk_view target, lk_view patch, lk__arena *ar
 LK_CHECKED lk_status lk__merge_ops(lk_view fields, lk_view patch, lk__arena *arena, lk_op **ops, size_t *n,
                                    lk_note *note);
 
-/* Append what THERE (empty: nothing) becomes when MORE of TYPE is added: numbers are added up, the elements
- * of arrays come behind those that are there. LK_OK (whether OUT had room its status says); LK_REFUSED for
- * any other type, for what is not of the same one, for fractions and sums beyond 64 bits. */
-LK_CHECKED lk_status lk__add_value(lk_view there, lk_json_type type, lk_view more, lk_buf *out);
-
-/* The same for objects, member by member at any depth: PATCH (an object) is added to TARGET (empty, or an
- * object; else LK_REFUSED). As lk__merge_text besides. */
+/* Append what TARGET (empty, or an object; else LK_REFUSED) becomes when PATCH (an object) is added to it,
+ * member by member at any depth: numbers are added up, the elements of arrays come behind those that are
+ * there. LK_REFUSED for any other type, for what is not of the same one, for fractions and sums beyond 64
+ * bits. As lk__merge_text besides. */
 LK_CHECKED lk_status lk__add_text(lk_view target, lk_view patch, lk__arena *arena, lk_buf *out);
 
 /* Turn PATCH, whose members are added to the fields of their names, into operations. As lk__merge_ops. */

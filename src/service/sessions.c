@@ -95,7 +95,9 @@ lk_status lk__sessions_load(lk__call *c, uint64_t cursor, lk__session_list *out)
     return status;
 }
 
-lk_status lk__sessions_own(lk__call *c, lk_view public_id, lk_session_key *key, lk__session_row *row)
+/* Load the session with the public id PUBLIC_ID if it is one of the user who asks. LK_OK; LK_MISS for any
+ * other: whose it is, is told to nobody; LK_FAULT. */
+static lk_status load_own(lk__call *c, lk_view public_id, lk_session_key *key, lk__session_row *row)
 {
     lk_session s;
     lk_reason why;
@@ -257,7 +259,7 @@ void lk__session_end(lk__call *c)
 {
     lk_session_key key;
     lk__session_row row;
-    lk_status status = lk__sessions_own(c, c->param, &key, &row);
+    lk_status status = load_own(c, c->param, &key, &row);
     if (status != LK_OK) {
         answer_unknown_session(c, status);
         return;
@@ -292,7 +294,7 @@ void lk__session_page(lk__call *c)
 {
     lk_session_key key;
     lk__session_row row;
-    lk_status status = lk__sessions_own(c, c->param, &key, &row);
+    lk_status status = load_own(c, c->param, &key, &row);
     if (status != LK_OK) {
         answer_unknown_session(c, status);
         return;

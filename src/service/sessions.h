@@ -28,11 +28,6 @@ typedef struct lk__session_list {
 /* One page from CURSOR on (0: the first). LK_OK, LK_FAULT. */
 LK_CHECKED lk_status lk__sessions_load(lk__call *c, uint64_t cursor, lk__session_list *out);
 
-/* Load the session with the public id PUBLIC_ID if it is one of the user who asks. LK_OK; LK_MISS for any
- * other: whose it is, is told to nobody; LK_FAULT. */
-LK_CHECKED lk_status lk__sessions_own(lk__call *c, lk_view public_id, lk_session_key *key,
-                                      lk__session_row *row);
-
 /* "2027-01-15 08:00 UTC", for people. */
 lk_view lk__time_text(lk__call *c, int64_t at_s);
 

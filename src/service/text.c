@@ -9,7 +9,9 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
-size_t lk__utf8_len(lk_view v)
+/* The length of the well-formed UTF-8 character at the front of V (RFC 3629: no overlong form, no surrogate,
+ * nothing above U+10FFFF), or 0. */
+static size_t utf8_len(lk_view v)
 {
     if (v.len == 0)
         return 0;
@@ -50,7 +52,7 @@ static const char *html_reference(uint8_t c)
 void lk__html_add(lk_buf *out, lk_view v)
 {
     while (v.len > 0) {
-        size_t n = lk__utf8_len(v);
+        size_t n = utf8_len(v);
         const char *reference = n == 0 ? REPLACEMENT : n == 1 ? html_reference(v.p[0]) : NULL;
         if (reference != NULL)
             lk_buf_add_text(out, reference);
@@ -69,7 +71,7 @@ void lk__json_add(lk_buf *out, lk_view v)
     /* Rare: something a client sent came back in a note. Escaped character by character. */
     lk_buf_add_byte(out, '"');
     while (v.len > 0) {
-        size_t n = lk__utf8_len(v);
+        size_t n = utf8_len(v);
         uint8_t room[16];
         lk_buf one = lk_buf_over(room, sizeof(room));
         if (n == 0)

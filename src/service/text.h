@@ -7,9 +7,6 @@
 
 #include <latchkey/bytes.h>
 
-/* The length of the well-formed UTF-8 character at the front of V (RFC 3629: no overlong form, no surrogate,
- * nothing above U+10FFFF), or 0. */
-size_t lk__utf8_len(lk_view v);
 bool lk__is_utf8(lk_view v);
 
 /* Append V for use as HTML text or inside a double-quoted attribute: & < > " ' as references; control

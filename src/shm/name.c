@@ -94,7 +94,8 @@ static uint64_t make_name(void)
     return (stat.start & START_MASK) << PID_BITS | pid;
 }
 
-uint64_t lk__name_self(void)
+/* The name of this process: start time and pid, so that a pid used again is another name. Never 0. */
+static uint64_t name_self(void)
 {
     uint64_t name = atomic_load_explicit(&own_name, memory_order_relaxed);
     if (name == 0) {
@@ -115,7 +116,7 @@ bool lk__name_is_dead(uint64_t name)
         return true;
     }
     (void)snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-    if (start == 0 || lk__name_self() >> PID_BITS == 0 || !read_stat(path, &stat)) {
+    if (start == 0 || name_self() >> PID_BITS == 0 || !read_stat(path, &stat)) {
         return false; /* /proc may hide other users' processes: not seeing one proves nothing */
     }
     if ((stat.start & START_MASK) != start) {
@@ -149,7 +150,7 @@ static void enter(lk_table *t, uint64_t name)
 
 uint64_t lk__self(lk_table *t)
 {
-    uint64_t name = lk__name_self();
+    uint64_t name = name_self();
     if (atomic_load_explicit(&t->self, memory_order_relaxed) != name) {
         enter(t, name);
         atomic_store_explicit(&t->self, name, memory_order_relaxed);

@@ -46,8 +46,6 @@ struct lk_table {
 };
 
 /* --- name.c: who is using the table ------------------------------------------------------------------- */
-/* The name of this process: start time and pid, so that a pid used again is another name. Never 0. */
-uint64_t lk__name_self(void);
 /* Is the process of that name certainly gone (or a zombie)? In doubt it is alive. */
 bool lk__name_is_dead(uint64_t name);
 /* Inode of this process's pid namespace, 0 when unknown. */

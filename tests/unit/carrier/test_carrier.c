@@ -105,7 +105,10 @@ static void cookie_field_of_delimiters_only_is_read_through(void **state)
 static lk_status bearer(const char *a, const char *b, lk_view *value)
 {
     lk_view fields[2] = {lk_view_of(a), lk_view_of(b)};
-    return lk_bearer_find(fields, (a != NULL) + (size_t)(b != NULL), value);
+    lk_scheme scheme = LK_SCHEME_DPOP;
+    lk_status status = lk_authorization_find(fields, (a != NULL) + (size_t)(b != NULL), &scheme, value);
+    assert_true(status != LK_OK || scheme == LK_SCHEME_BEARER);
+    return status;
 }
 
 static void bearer_credential_is_found_in_any_case_of_the_scheme(void **state)
@@ -141,7 +144,7 @@ static void other_schemes_are_not_ours(void **state)
         assert_int_equal(bearer(other[i], NULL, &value), LK_MISS);
     }
     lk_view value;
-    assert_int_equal(lk_bearer_find(NULL, 0, &value), LK_MISS);
+    assert_int_equal(bearer(NULL, NULL, &value), LK_MISS);
 }
 
 static void two_authorization_fields_that_differ_are_refused(void **state)
@@ -153,6 +156,18 @@ static void two_authorization_fields_that_differ_are_refused(void **state)
     assert_int_equal(bearer("Basic YTpi", "Bearer a", &value), LK_REFUSED);
     assert_int_equal(bearer("Bearer a", "Basic YTpi", &value), LK_REFUSED);
     assert_int_equal(bearer("Basic YTpi", "Basic YTpj", &value), LK_MISS);
+}
+
+static void credential_of_each_scheme_is_told_apart_and_one_of_both_is_refused(void **state)
+{
+    (void)state;
+    lk_view value, fields[2] = {LK_VIEW("DPoP abc"), LK_VIEW("Bearer abc")};
+    lk_scheme scheme = LK_SCHEME_BEARER;
+    assert_int_equal(lk_authorization_find(fields, 1, &scheme, &value), LK_OK);
+    assert_int_equal(scheme, LK_SCHEME_DPOP);
+    assert_true(lk_view_equal(value, LK_VIEW("abc")));
+    assert_int_equal(lk_authorization_find(fields, 2, &scheme, &value), LK_REFUSED);
+    assert_int_equal(value.len, 0);
 }
 
 static void own_header_holds_one_credential_and_nothing_else(void **state)
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test(bearer_that_is_malformed_is_refused),
         cmocka_unit_test(other_schemes_are_not_ours),
         cmocka_unit_test(two_authorization_fields_that_differ_are_refused),
+        cmocka_unit_test(credential_of_each_scheme_is_told_apart_and_one_of_both_is_refused),
         cmocka_unit_test(own_header_holds_one_credential_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
