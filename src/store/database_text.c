@@ -110,9 +110,9 @@ static const lk__db_text postgres = {
 #define ROW "SELECT CAST(? AS BINARY(12)), CAST(? AS SIGNED)"
 #define ROWS "(SELECT CAST(? AS BINARY(12)) AS id, CAST(? AS SIGNED) AS at" U127(" UNION ALL " ROW) ") AS v"
 
-/* Rows are always come by through the index on `id`: in a small table MariaDB would rather read all of it,
- * and lock what others have. */
-#define BY_ID " FORCE INDEX (latchkey_session_by_id)"
+/* Rows are always come by through their ids: in a small table MariaDB would rather read all of it, and lock
+ * what others have. */
+#define BY_ID " FORCE INDEX (PRIMARY)"
 #define MY_ORDERED(places) "SELECT id, " SEEN ", head" SESSION BY_ID " WHERE id IN (" places ") ORDER BY id"
 #define MY_HELD(places) MY_ORDERED(places) HOLD
 #define MY_HELD_FREE(places) MY_ORDERED(places) HOLD_FREE

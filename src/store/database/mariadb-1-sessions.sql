@@ -7,14 +7,12 @@ CREATE TABLE IF NOT EXISTS latchkey_meta (
     bytes  VARBINARY(64) NOT NULL
 ) ENGINE=InnoDB;
 CREATE TABLE IF NOT EXISTS latchkey_session (
-    n      BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     due    INT    NOT NULL,
     seen   INT,
     owner  BIGINT,
-    id     BINARY(12) NOT NULL,
+    id     BINARY(12) NOT NULL PRIMARY KEY,
     head   VARBINARY(1280) NOT NULL,
     fields VARBINARY(16384),
-    UNIQUE KEY latchkey_session_by_id (id),
     KEY latchkey_session_by_owner (owner, id),
     KEY latchkey_session_by_due (due)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
