@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ngx_http_latchkey_sticky.h - what the balancer and its state file share.
+ * ngx_http_latchkey_sticky.h - what the parts of the balancer share.
  */
 #ifndef _NGX_HTTP_LATCHKEY_STICKY_H_INCLUDED_
 #define _NGX_HTTP_LATCHKEY_STICKY_H_INCLUDED_
@@ -54,8 +54,33 @@ typedef struct {
 } ngx_http_latchkey_sticky_conf_t;
 
 
+typedef struct {
+    /* first: the functions of round robin take it for theirs */
+    ngx_http_upstream_rr_peer_data_t   rrp;
+
+    ngx_http_request_t                *request;
+    ngx_http_latchkey_sticky_conf_t   *conf;
+    ngx_table_elt_t                   *set_cookie;
+    ngx_http_latchkey_server_t        *named;    /* by the cookie, or NULL */
+    u_char                             visitor[NGX_HTTP_LATCHKEY_VISITOR];
+} ngx_http_latchkey_sticky_t;
+
+
 /* ngx_http_latchkey_sticky.c */
 extern ngx_module_t  ngx_http_latchkey_sticky_module;
+
+/* ngx_http_latchkey_sticky_cookie.c */
+ngx_int_t ngx_http_latchkey_sticky_name_servers(ngx_http_request_t *r,
+    ngx_http_latchkey_sticky_conf_t *conf,
+    ngx_http_upstream_rr_peers_t *peers);
+void ngx_http_latchkey_sticky_read(ngx_http_latchkey_sticky_t *s);
+ngx_int_t ngx_http_latchkey_sticky_tell(ngx_http_latchkey_sticky_t *s);
+
+/* ngx_http_latchkey_sticky_choose.c */
+ngx_int_t ngx_http_latchkey_sticky_choose(ngx_peer_connection_t *pc,
+    ngx_http_latchkey_sticky_t *s);
+ngx_int_t ngx_http_latchkey_sticky_anybody(ngx_peer_connection_t *pc,
+    ngx_http_latchkey_sticky_t *s);
 
 /* ngx_http_latchkey_sticky_state.c */
 ngx_int_t ngx_http_latchkey_sticky_load(ngx_conf_t *cf,
