@@ -15,7 +15,7 @@ def signing(cluster, alg="EdDSA"):
 def test_keys_change_while_logins_are_refreshed_and_nobody_is_refused(server, cluster_on, tmp_path, row):
     """The token beside each refresh token is shown to every node at once: the keys that sign it are known there."""
     cluster = cluster_on(server, settings={"latchkey_refresh": "ttl=1h idle=10m grace=1m",
-                                           "latchkey_keys": f"{tmp_path}/c0/keys publish=3s"})
+                                           "latchkey_keys": f"{tmp_path}/c0/keys publish=2s"})
     cluster.client().register("alice")
     families = Families(cluster, busy=4, away=2, checks=True)
     until(lambda: families.steps > 20, 30)
@@ -34,13 +34,13 @@ def test_keys_change_while_logins_are_refreshed_and_nobody_is_refused(server, cl
 
 
 def test_absolute_life_is_that_of_the_login_over_restarts_of_all_nodes_and_new_keys(redis, cluster_on, tmp_path):
-    cluster = cluster_on(redis, settings={"latchkey_refresh": "ttl=12s idle=10s grace=5s",
+    cluster = cluster_on(redis, settings={"latchkey_refresh": "ttl=10s idle=10s grace=5s",
                                           "latchkey_keys": f"{tmp_path}/c0/keys publish=1s"})
     client = cluster.client()
     client.register("alice")
     pair = client.login("alice")
     token, ends = pair["refresh_token"], pair["session"]["expires"]
-    assert ends - pair["session"]["created"] == 12
+    assert ends - pair["session"]["created"] == 10
     cluster.run("key", "rotate")
     for node in range(3):
         cluster.kill(node)

@@ -25,15 +25,16 @@ def move(cluster, *words):
 
 
 def test_logins_are_refreshed_while_the_site_moves_to_another_store_and_back(redis, postgres, cluster_on, row):
-    redis.server.ask("FLUSHALL")
-    cluster = cluster_on(redis, share="central", settings=LONG)
+    postgres.sql("CREATE DATABASE moved OWNER latchkey")  # whoever comes to a new store brings its sessions there
+    here, there = redis.url.removesuffix("0") + "1", postgres.url.removesuffix("latchkey") + "moved"
+    cluster = cluster_on(here, share="central", settings=LONG)
     cluster.client().register("alice")
     ended = cluster.client().login("alice")
     assert cluster.client().post("/auth/logout", bearer=ended["token"]).status == 204
     families = Families(cluster)
-    for way, store in (("database", postgres), ("central", redis)):
+    for way, store in (("database", there), ("central", here)):
         before = families.steps
-        move(cluster, "--to", way, "--store", store.url)
+        move(cluster, "--to", way, "--store", store)
         move(cluster, "finish", "--yes")
         assert families.steps > before + 5
         answer = cluster.client().refresh(ended["refresh_token"])
@@ -96,14 +97,15 @@ def test_file_that_somebody_holds_locked_is_503_and_uses_nothing_up(cluster_on, 
     assert client.refresh(token).json()["refresh_token"] == last.json()["refresh_token"]
 
 
-def test_accounts_that_do_not_answer_are_503_and_use_nothing_up(redis, cluster_on):
+def test_accounts_that_do_not_answer_are_503_and_use_nothing_up(redis, postgres, cluster_on):
     """Who may refresh is asked of the accounts: not to know is not to refuse."""
-    with servers.Postgres() as accounts:
-        cluster = cluster_on(redis, accounts=accounts.url, nodes=1)
-        client = cluster.client()
-        client.register("alice")
-        token = client.login("alice")["refresh_token"]
-        accounts.freeze()
+    cluster = cluster_on(redis, accounts=postgres.url, nodes=1)
+    client = cluster.client()
+    client.register("alice")
+    token = client.login("alice")["refresh_token"]
+    postgres.freeze()
+    try:
         assert is_told_to_come_again(client.refresh(token))
-        accounts.thaw()
-        until(lambda: client.refresh(token).status == 200, 30)
+    finally:
+        postgres.thaw()
+    until(lambda: client.refresh(token).status == 200, 30)
