@@ -97,7 +97,8 @@ static int rename_it(cli *c)
     return code;
 }
 
-/* Forgotten first: nothing new begins. Then what it was given ends, as tokens too. */
+/* Stopped first: nothing new begins. Then what it was given ends, as tokens too. Forgotten last, so that what
+ * failed can be tried again. */
 static int revoke_one(const cli *c, cli_place *place, lk_reason reason)
 {
     lk_device d;
@@ -106,7 +107,7 @@ static int revoke_one(const cli *c, cli_place *place, lk_reason reason)
     if (code != CLI_YES) {
         return code;
     }
-    lk_status status = lk_accounts_device_remove(place->accounts, lk_view_of(d.user), lk_view_of(d.id), &d);
+    lk_status status = lk_accounts_device_stop(place->accounts, lk_view_of(d.user), lk_view_of(d.id), &d);
     if (status == LK_OK) {
         status = lk_guard_cutoff(place->guard, LK_LEVEL_DEVICE, lk_view_of(d.realm), lk_view_of(d.id), reason,
                                  NULL, NULL);
@@ -114,7 +115,10 @@ static int revoke_one(const cli *c, cli_place *place, lk_reason reason)
     if (status == LK_OK && lk_public_id_read(lk_view_of(d.session), &key) == LK_OK) {
         status = lk_guard_end(place->guard, lk_view_of(d.realm), &key, reason);
     }
-    if (status != LK_OK) {
+    if (status == LK_OK) {
+        status = lk_accounts_device_remove(place->accounts, lk_view_of(d.user), lk_view_of(d.id), &d);
+    }
+    if (status != LK_OK && status != LK_MISS) {
         return cli_answer(c, status, "the device may still be logged in", NULL);
     }
     return cli_done(c, device_object(&d), "device %s is logged out and forgotten", d.id);

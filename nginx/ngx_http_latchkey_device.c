@@ -78,6 +78,9 @@ ngx_http_latchkey_device(ngx_http_request_t *r,
         return NGX_AGAIN;
     }
 
+    lk_guard_count(ngx_http_latchkey_runtime()->guard,
+                   LK_COUNT_DEVICE_UNKNOWN);
+
     ctx->device_unknown = 1;
 
     return ngx_http_latchkey_device_unknown(llcf, &presented, id);

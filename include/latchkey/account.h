@@ -98,6 +98,10 @@ LK_CHECKED lk_status lk_accounts_device_list(lk_accounts *a, lk_view user, lk_de
 /* LK_OK; LK_MISS; LK_REFUSED with the rule; LK_FAULT. */
 LK_CHECKED lk_status lk_accounts_device_rename(lk_accounts *a, lk_view user, lk_view id, lk_view label,
                                                lk_note *note);
+/* It is given no session any more, until the next login on it: durable when it answers LK_OK. OUT receives
+ * what it is, with the last session it was given, however late. First of the steps of a logout; the row stays
+ * until that session has ended, so that who could not end it can be asked again. LK_OK; LK_MISS; LK_FAULT. */
+LK_CHECKED lk_status lk_accounts_device_stop(lk_accounts *a, lk_view user, lk_view id, lk_device *out);
 /* Forget it: durable when it answers LK_OK. OUT (may be NULL) receives what it was, with the last session it
  * was given, however late. LK_OK; LK_MISS; LK_FAULT. */
 LK_CHECKED lk_status lk_accounts_device_remove(lk_accounts *a, lk_view user, lk_view id, lk_device *out);

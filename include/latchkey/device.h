@@ -37,8 +37,9 @@ typedef struct lk_device {
     /* The session it was given last, by public id, when, and what that was derived from. */
     char session[LK_PUBLIC_ID_LEN + 1], session_from[LK_PUBLIC_ID_LEN + 1];
     int64_t session_s;
-    int64_t put_out_s; /* when a limit ended that session: until the next login on it, none is given. 0: none
-                          did */
+    /* When a limit ended that session, or a logout of the device began: until the next login on it, it is
+     * given none. 0: neither. */
+    int64_t put_out_s;
 } lk_device;
 
 #ifdef __cplusplus

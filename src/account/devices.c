@@ -3,9 +3,9 @@
  * devices.c - the devices of a user: registered, listed, renamed, forgotten, and which session each was
  * given.
  *
- * All a device is allowed hangs on its row being there. Whoever gives it a session moves the row to that
- * session first (lk_accounts_device_move), and whoever forgets it is told the session the row stood at: one
- * of the two comes first, so no session is left that nobody knows of.
+ * All a device is allowed hangs on its row being there and not stopped. Whoever gives it a session moves the
+ * row to that session first (lk_accounts_device_move), and whoever stops it is told the session the row stood
+ * at: one of the two comes first, so no session is left that nobody knows of.
  */
 #include "account/internal.h"
 #include <latchkey/secret.h>
@@ -400,6 +400,40 @@ typedef struct removal {
     lk_device *out;
 } removal;
 
+static lk_status read_one(const removal *r, lk_sql_query *q, lk_status status)
+{
+    if (status == LK_OK)
+        status = lk_sql_step(q);
+    if (status == LK_OK)
+        status = row_read(r->accounts, q, r->out);
+    if (q != NULL)
+        lk_sql_reset(q);
+    return status == LK_OK || status == LK_MISS ? status : LK_FAULT;
+}
+
+/* The row is held by the first until the second has read it. */
+static lk_status stop_work(lk_sql_link *link, void *argument)
+{
+    const removal *r = argument;
+    lk_sql_query *q = NULL;
+    lk_sql_value user = lk_sql_of_text(r->user), id = lk_sql_of_text(r->id);
+    lk_status status =
+        lk_sql_do(link, "UPDATE latchkey_device SET put_out_s = ? WHERE id = ? AND user_id = ?",
+                  LK_SQL_VALUES(lk_sql_of_i64(lk_now_s(r->accounts->env)), id, user), NULL);
+
+    if (status == LK_OK)
+        status = lk_sql_ask(link, "SELECT " COLUMNS " FROM latchkey_device WHERE id = ? AND user_id = ?",
+                            LK_SQL_VALUES(id, user), &q);
+    return read_one(r, q, status);
+}
+
+lk_status lk_accounts_device_stop(lk_accounts *a, lk_view user, lk_view id, lk_device *out)
+{
+    if (!lk__is_id(id) || !lk__is_id(user))
+        return LK_MISS;
+    return lk__account_write(a, LK_SQL_DURABLE, stop_work, &(removal){a, user, id, out}, NULL);
+}
+
 static lk_status remove_work(lk_sql_link *link, void *argument)
 {
     const removal *r = argument;
@@ -408,13 +442,7 @@ static lk_status remove_work(lk_sql_link *link, void *argument)
         lk_sql_ask(link, "DELETE FROM latchkey_device WHERE id = ? AND user_id = ? RETURNING " COLUMNS,
                    LK_SQL_VALUES(lk_sql_of_text(r->id), lk_sql_of_text(r->user)), &q);
 
-    if (status == LK_OK)
-        status = lk_sql_step(q);
-    if (status == LK_OK)
-        status = row_read(r->accounts, q, r->out);
-    if (q != NULL)
-        lk_sql_reset(q);
-    return status == LK_OK || status == LK_MISS ? status : LK_FAULT;
+    return read_one(r, q, status);
 }
 
 lk_status lk_accounts_device_remove(lk_accounts *a, lk_view user, lk_view id, lk_device *out)

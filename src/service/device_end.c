@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * device_end.c - logging out a device: it is forgotten first, so that nothing new begins, and then the
- * session it was given last ends, which may be one that a renewal has only just named.
+ * device_end.c - logging out a device: it is stopped first, so that nothing new begins, then the session it
+ * was given last ends, which may be one that a renewal has only just named, and then it is forgotten. What
+ * could not be done is told, and is done by the next try: the row is there until nothing else is left to do.
  */
 #include "service/devices.h"
 
@@ -27,17 +28,18 @@ lk_status lk__device_forget(lk__call *c, lk_view user, lk_view id, const lk_sess
 {
     lk_device was;
     lk_session_key key;
-    lk_status status = lk_accounts_device_remove(c->s->accounts, user, id, &was);
+    lk_status status = lk_accounts_device_stop(c->s->accounts, user, id, &was);
     if (status == LK_MISS)
         return LK_OK;
-    if (status != LK_OK)
+    if (status == LK_OK && lk_public_id_read(lk_view_of(was.session), &key) == LK_OK &&
+        !is_key(spare, &key) && may_live(c, &was))
+        status = lk_guard_end(c->s->guard, lk_view_of(was.realm), &key, LK_REASON_REVOKED);
+    if (status == LK_OK)
+        status = lk_accounts_device_remove(c->s->accounts, user, id, NULL);
+    if (status != LK_OK && status != LK_MISS)
         return LK_FAULT;
     lk__audit(c, "device_revoked", LK_REASON_REVOKED, 200, user, NULL);
-    if (lk_public_id_read(lk_view_of(was.session), &key) != LK_OK || is_key(spare, &key) ||
-        !may_live(c, &was))
-        return LK_OK;
-    return lk_guard_end(c->s->guard, lk_view_of(was.realm), &key, LK_REASON_REVOKED) == LK_OK ? LK_OK
-                                                                                              : LK_FAULT;
+    return LK_OK;
 }
 
 static lk_status find_shown(const lk__call *c, lk_view *text)

@@ -213,12 +213,13 @@ static void revoke_it(lk__call *c)
     if (!find_own(c, &d))
         return;
     bool current = is_current(c, &d);
-    lk_status status = lk__device_forget(c, lk_view_of(d.user), lk_view_of(d.id), NULL);
-    if (status == LK_OK)
-        status = lk_guard_cutoff(c->s->guard, LK_LEVEL_DEVICE, lk_view_of(d.realm), lk_view_of(d.id),
-                                 LK_REASON_REVOKED, NULL, NULL);
+    /* Its row goes last: while it is there all this can be asked for again. */
+    lk_status status = lk_guard_cutoff(c->s->guard, LK_LEVEL_DEVICE, lk_view_of(d.realm), lk_view_of(d.id),
+                                       LK_REASON_REVOKED, NULL, NULL);
     if (status == LK_OK)
         status = end_sessions(c, lk_view_of(d.id));
+    if (status == LK_OK)
+        status = lk__device_forget(c, lk_view_of(d.user), lk_view_of(d.id), NULL);
     if (status != LK_OK) {
         lk__answer_unavailable(c);
         return;

@@ -11,7 +11,7 @@ from cluster import Cluster
 from gateway import PASSWORD
 
 IDLE_S = 10
-SETTINGS = {"latchkey_session": f"idle={IDLE_S}s absolute=1h remember=2h"}
+SETTINGS = {"latchkey_session": f"idle={IDLE_S}s absolute=1h remember=2h", "latchkey_limit": "class=single:1"}
 
 
 class Browser:
@@ -73,7 +73,7 @@ def cluster(request, tmp_path_factory):
     url = request.getfixturevalue(request.param).url
     made = Cluster(tmp_path_factory.mktemp("devices"), url, settings=SETTINGS,
                    accounts=url if request.param == "postgres" else None)
-    for name in ("alice", "fifty", "kim", "rita", "emma", "app", *[f"user-{how}" for how in HOWS]):
+    for name in ("alice", "fifty", "kim", "rita", "emma", "sam", "app", *[f"user-{how}" for how in HOWS]):
         made.client(0).register(name)
     yield made
     made.close()
@@ -160,6 +160,20 @@ def test_ending_its_session_from_another_place_ends_the_device(cluster):
     assert laptop.ask("DELETE", f"/auth/sessions/{other}", node=1).status == 204
     phone.forget_session()
     assert not any(phone.is_in(node=node) for node in range(3))
+
+
+def test_two_devices_where_one_may_be_do_not_put_each_other_out_in_turn_on_three_nodes(cluster):
+    first, second = Browser(cluster), Browser(cluster)
+    first.login("sam", device={"class": "single"}, node=0)
+    second.login("sam", device={"class": "single"}, node=1)
+    turns = [(first.is_in(node=n % 3), second.is_in(node=(n + 1) % 3)) for n in range(6)]
+    assert turns == [(False, True)] * 6
+    first.login("sam", node=2)
+    second.forget_session()
+    turns = [(first.is_in(node=n % 3), second.is_in(node=(n + 1) % 3)) for n in range(6)]
+    assert turns == [(True, False)] * 6
+    first.forget_session()
+    assert first.is_in(node=1), "the login made its device good again"
 
 
 def test_what_puts_a_user_out_puts_out_devices_whose_session_is_over(cluster, aged):

@@ -161,6 +161,25 @@ static void a_device_that_was_put_out_goes_on_after_the_next_login_on_it(void **
     assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("CCCCCCCCCCCCCCCC")), LK_OK);
 }
 
+static void a_logout_finds_the_session_to_end_as_often_as_it_is_tried(void **state)
+{
+    lk_user alice = fixture_user("alice"), bob = fixture_user("bob");
+    lk_device d = device_of(&alice, "device-number-01"), was;
+    lk_view id = lk_view_of(d.id), user = lk_view_of(alice.id);
+
+    (void)state;
+    assert_int_equal(lk_accounts_device_add(fixture, &d, NULL), LK_OK);
+    assert_int_equal(lk_accounts_device_stop(fixture, lk_view_of(bob.id), id, &was), LK_MISS);
+    assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("BBBBBBBBBBBBBBBB")), LK_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(lk_accounts_device_stop(fixture, user, id, &was), LK_OK);
+        assert_string_equal(was.session, "BBBBBBBBBBBBBBBB");
+        assert_int_equal(lk_accounts_device_move(fixture, &d, LK_VIEW("CCCCCCCCCCCCCCCC")), LK_MISS);
+    }
+    assert_int_equal(lk_accounts_device_remove(fixture, user, id, NULL), LK_OK);
+    assert_int_equal(lk_accounts_device_stop(fixture, user, id, &was), LK_MISS);
+}
+
 static lk_device start;
 
 static void *move_one(void *context)
@@ -279,6 +298,7 @@ int main(void)
         TEST(a_device_is_renamed_and_forgotten_by_its_owner_alone),
         TEST(a_device_goes_on_from_the_session_it_was_at_once),
         TEST(a_device_that_was_put_out_goes_on_after_the_next_login_on_it),
+        TEST(a_logout_finds_the_session_to_end_as_often_as_it_is_tried),
         TEST(of_many_who_move_a_device_at_once_one_does),
         TEST(a_challenge_counts_once_and_none_before_it),
         TEST(a_new_login_on_a_device_begins_its_lives_anew),
