@@ -204,18 +204,51 @@ ngx_http_latchkey_remember(ngx_http_request_t *r, ngx_http_latchkey_ctx_t *ctx,
 }
 
 
-/* Where a credential may ride.  The list itself is read, and not the pointers
- * of r->headers_in: arrays in nginx 1.22 and linked lists since 1.23, the list
- * is the same in both. */
-ngx_int_t
-ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
-    lk_presented *presented)
+static ngx_uint_t
+ngx_http_latchkey_is_named(ngx_str_t *name, u_char *wanted, size_t len)
 {
-    ngx_str_t                      *name;
+    return name->len == len && ngx_strncasecmp(name->data, wanted, len) == 0;
+}
+
+
+/* Where values of the header field NAME are kept, or NULL: it carries no
+ * credential. */
+static ngx_http_latchkey_fields_t *
+ngx_http_latchkey_fields_of(ngx_http_latchkey_main_conf_t *lmcf,
+    ngx_http_latchkey_found_t *found, ngx_str_t *name)
+{
+    if (ngx_http_latchkey_is_named(name, (u_char *) "cookie", 6)) {
+        return &found->cookies;
+    }
+
+    if (ngx_http_latchkey_is_named(name, (u_char *) "authorization", 13)) {
+        return &found->authorization;
+    }
+
+    if (ngx_http_latchkey_is_named(name, (u_char *) "dpop", 4)) {
+        return &found->proofs;
+    }
+
+    if (lmcf->header.len != 0
+        && ngx_http_latchkey_is_named(name, lmcf->header.data,
+                                      lmcf->header.len))
+    {
+        return &found->header;
+    }
+
+    return NULL;
+}
+
+
+/* The list itself is read, and not the pointers of r->headers_in: arrays in
+ * nginx 1.22 and linked lists since 1.23, the list is the same in both. */
+static ngx_int_t
+ngx_http_latchkey_collect(ngx_http_request_t *r,
+    ngx_http_latchkey_found_t *found)
+{
     ngx_uint_t                      i;
     ngx_list_part_t                *part;
     ngx_table_elt_t                *h;
-    ngx_http_latchkey_ctx_t        *ctx;
     ngx_http_latchkey_fields_t     *f;
     ngx_http_latchkey_main_conf_t  *lmcf;
 
@@ -227,53 +260,38 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
+            f = ngx_http_latchkey_fields_of(lmcf, found, &h[i].key);
 
-            name = &h[i].key;
-
-            if (name->len == 6
-                && ngx_strncasecmp(name->data, (u_char *) "cookie", 6) == 0)
-            {
-                f = &found->cookies;
-
-            } else if (name->len == 13
-                       && ngx_strncasecmp(name->data,
-                                          (u_char *) "authorization", 13)
-                          == 0)
-            {
-                f = &found->authorization;
-
-            } else if (name->len == 4
-                       && ngx_strncasecmp(name->data, (u_char *) "dpop", 4)
-                          == 0)
-            {
-                f = &found->proofs;
-
-            } else if (lmcf->header.len != 0 && name->len == lmcf->header.len
-                       && ngx_strncasecmp(name->data, lmcf->header.data,
-                                          name->len)
-                          == 0)
-            {
-                f = &found->header;
-
-            } else {
-                continue;
-            }
-
-            if (ngx_http_latchkey_add_field(r->pool, f, &h[i].value)
-                != NGX_OK)
+            if (f != NULL
+                && ngx_http_latchkey_add_field(r->pool, f, &h[i].value)
+                   != NGX_OK)
             {
                 return NGX_ERROR;
             }
         }
     }
 
+    return NGX_OK;
+}
+
+
+/* Where a credential may ride. */
+ngx_int_t
+ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
+    lk_presented *presented)
+{
+    ngx_http_latchkey_ctx_t  *ctx;
+
+    if (ngx_http_latchkey_collect(r, found) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_memzero(presented, sizeof(lk_presented));
 
     presented->address = ngx_http_latchkey_view(&r->connection->addr_text);
     presented->url = ngx_http_latchkey_url_presented(r);
-    ctx = ngx_http_latchkey_ctx(r->main);
 
-    presented->sealed = lk_view_make(NULL, 0);
+    ctx = ngx_http_latchkey_ctx(r->main);
 
     if (ctx != NULL && ctx->fresh.len != 0) {
         presented->sealed = ngx_http_latchkey_view(&ctx->fresh);
@@ -288,15 +306,10 @@ ngx_http_latchkey_find(ngx_http_request_t *r, ngx_http_latchkey_found_t *found,
 
     presented->proofs = found->proofs.fields;
     presented->proofs_n = found->proofs.n;
-    presented->proof_used = false;
-    presented->is_signed = false;
-
-    ngx_memzero(&presented->about, sizeof(lk_about));
 
     if (found->proofs.n != 0) {
         ngx_http_latchkey_about(r, &presented->about);
 
-        ctx = ngx_http_latchkey_ctx(r->main);
         presented->proof_used = (ctx != NULL && ctx->proof_used);
     }
 
