@@ -60,3 +60,17 @@ def test_absolute_life_is_that_of_the_login_over_restarts_of_all_nodes_and_new_k
     for node in range(3):
         answer = client.refresh(token, node=node)
         assert answer.status == 401 and answer.json()["reason"] == "expired", answer.body
+
+
+def test_node_that_was_not_there_gives_nobody_more_time(redis, cluster_on):
+    """What a node did not hear because it was down is not time in which the store was away."""
+    cluster = cluster_on(redis, nodes=2, settings={"latchkey_refresh": "ttl=1h idle=10m grace=1s"})
+    client = cluster.client(0)
+    client.register("alice")
+    token = client.login("alice")["refresh_token"]
+    cluster.kill(1)
+    assert client.refresh(token).status == 200
+    time.sleep(6)
+    cluster.start(1)
+    answer = client.refresh(token, node=1)
+    assert answer.status == 401 and answer.json()["reason"] == "revoked", answer.body
