@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The session a device is given: what it brings along, when a limit leaves no place for it, and through another proxy."""
+import json
 import re
 import sqlite3
+import subprocess
 
 import pytest
 
-from gateway_lab import COOKIE, Client
+from gateway_lab import COMMAND, COOKIE, Client, wait_until
 
 DEVICE = f"{COOKIE}-device"
 PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -232,3 +234,25 @@ def test_what_the_check_for_other_proxies_asks_for_is_judged_for_the_new_session
     thief.cookies[DEVICE] = "d1." + "A" * 16 + "." + "A" * 43
     answer = thief.get(path)
     assert answer.status in (401, 303) and answer.get("Remote-User") == "" and DEVICE not in thief.cookies
+
+
+# ---- the command line ----
+
+def command(gateway, *words):
+    done = subprocess.run([str(COMMAND), "device", *words, "--json", "--conf", f"{gateway.folder}/latchkey.conf"], text=True,
+                          env=gateway.env, capture_output=True, timeout=60, check=False)
+    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def test_an_operator_sees_who_was_put_out_and_revokes_a_device(made):
+    gateway = made({"latchkey_limit": "user=1"})
+    laptop = browser(gateway)
+    phone = browser(gateway, device={"label": "Phone"})
+    code, listed = command(gateway, "list", "alice")
+    assert code == 0 and {one["label"]: one["put_out"] for one in listed["devices"]} == {"Laptop": True, "Phone": False}
+    device = next(one["id"] for one in listed["devices"] if one["label"] == "Phone")
+    assert command(gateway, "revoke", device)[0] == 0
+    wait_until(lambda: not is_in(phone), 20, "the end of its session")
+    assert not is_in(phone) and DEVICE not in phone.cookies
+    assert command(gateway, "revoke", device)[0] == 1, "it is gone"
+    assert not is_in(laptop)
