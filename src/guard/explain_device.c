@@ -97,6 +97,8 @@ static bool ends_device(const lk_load *load)
 static void explain_place(lk__explainer *x, const lk_device *d, const lk_load *last)
 {
     bool own_is_in_the_way = false;
+    if (x->g->hands_out == LK_KIND_SEALED)
+        return; /* those are in no store, and count nowhere */
     switch (
         lk__device_place(x->g, d, last->status == LK_OK ? &last->session.key : NULL, &own_is_in_the_way)) {
     case LK_OK:
