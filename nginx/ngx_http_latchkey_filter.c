@@ -79,55 +79,15 @@ ngx_http_latchkey_plan_cookie(ngx_http_request_t *r,
 }
 
 
-/* Also what an answer that was held back goes on with. */
-ngx_int_t
-ngx_http_latchkey_header_filter(ngx_http_request_t *r)
+/* An answer with a credential in it is nobody's to keep (RFC 9111 5.2.2.5);
+ * `hash` is what the last filter goes by. */
+static ngx_int_t
+ngx_http_latchkey_add_cookies(ngx_http_request_t *r,
+    ngx_http_latchkey_ctx_t *ctx)
 {
-    ngx_int_t                      rc;
-    ngx_uint_t                     i;
-    ngx_list_part_t               *part;
-    ngx_table_elt_t               *h;
-    ngx_http_latchkey_ctx_t       *ctx;
-    ngx_http_latchkey_loc_conf_t  *llcf;
-
-    rc = ngx_http_latchkey_data_answer(r);
-    if (rc != NGX_DECLINED) {
-        return rc;
-    }
-
-    if (r != r->main) {
-        return ngx_http_next_header_filter(r);
-    }
-
-    llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
-
-    if (ngx_http_latchkey_cors_filter(r, llcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (!llcf->api) {
-        ngx_http_latchkey_guard_cookie(r);
-
-        /* the same request may get another answer from another page */
-
-        if (llcf->csrf && llcf->rule->rule.mode != LK_MODE_OFF
-            && ngx_http_latchkey_changes_state(r)
-            && ngx_http_latchkey_push_header(r, "Vary",
-                                             "Origin, Sec-Fetch-Site", 22)
-               == NULL)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    ctx = ngx_http_latchkey_ctx(r);
-
-    if (ctx == NULL || !ctx->no_store) {
-        return ngx_http_next_header_filter(r);
-    }
-
-    /* an answer with a credential in it is nobody's to keep (RFC 9111 5.2.2.5);
-     * `hash` is what the last filter goes by */
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
 
     for (part = &r->headers_out.headers.part; part; part = part->next) {
         h = part->elts;
@@ -167,6 +127,58 @@ ngx_http_latchkey_header_filter(ngx_http_request_t *r)
         {
             return NGX_ERROR;
         }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Also what an answer that was held back goes on with. */
+ngx_int_t
+ngx_http_latchkey_header_filter(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    ngx_http_latchkey_ctx_t       *ctx;
+    ngx_http_latchkey_loc_conf_t  *llcf;
+
+    rc = ngx_http_latchkey_data_answer(r);
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    if (r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_latchkey_module);
+
+    if (ngx_http_latchkey_cors_filter(r, llcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!llcf->api) {
+        ngx_http_latchkey_guard_cookie(r);
+
+        /* the same request may get another answer from another page */
+
+        if (llcf->csrf && llcf->rule->rule.mode != LK_MODE_OFF
+            && ngx_http_latchkey_changes_state(r)
+            && ngx_http_latchkey_push_header(r, "Vary",
+                                             "Origin, Sec-Fetch-Site", 22)
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx = ngx_http_latchkey_ctx(r);
+
+    if (ctx == NULL || !ctx->no_store) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    if (ngx_http_latchkey_add_cookies(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_next_header_filter(r);
