@@ -61,6 +61,29 @@ static const lk_claims full = {
     .generation = 4294967295,
 };
 
+static void actor_is_carried_as_it_stands_and_is_an_object(void **state)
+{
+    static const char *const bad[] = {"\"x\"", "[]", "{", "{\"sub\":\"x\"}}", "1", "{} {}"};
+    uint8_t memory[LK_CREDENTIAL_MAX];
+    lk_claims c, with = full;
+    lk_reason why;
+
+    (void)state;
+    with.act = LK_VIEW("{\"sub\":\"client:b\",\"act\":{\"sub\":\"client:a\"}}");
+    assert_int_equal(check_jwt(mint(LK_ALG_HS256, &with, LK_VIEW("at+jwt")), &strict, &c, &why), LK_OK);
+    assert_view(c.act, "{\"sub\":\"client:b\",\"act\":{\"sub\":\"client:a\"}}");
+    assert_view(c.user, "u_42");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        lk_buf out = lk_buf_over(memory, sizeof(memory));
+
+        with.act = lk_view_of(bad[i]);
+        assert_int_equal(lk_jwt_mint(ring, LK_ALG_HS256, &with, LK_VIEW("at+jwt"), &out), LK_REFUSED);
+        assert_int_equal(out.len, 0);
+    }
+    expect_jwt(craft_claims("{\"iss\":\"me\",\"aud\":\"shop\",\"exp\":1800000100,\"act\":\"x\"}"), &strict,
+               LK_REFUSED, LK_REASON_MALFORMED);
+}
+
 static void minted_token_says_what_was_put_in_under_every_algorithm(void **state)
 {
     (void)state;
@@ -687,6 +710,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(minted_token_says_what_was_put_in_under_every_algorithm),
+        cmocka_unit_test(actor_is_carried_as_it_stands_and_is_an_object),
         cmocka_unit_test(claims_that_are_not_there_are_empty),
         cmocka_unit_test(token_that_makes_no_sense_is_not_signed),
         cmocka_unit_test(token_that_would_be_too_long_is_full_and_leaves_nothing),
