@@ -12,9 +12,9 @@ def signing(cluster, alg="EdDSA"):
     return next(key["kid"] for key in keys if key["alg"] == alg and key["state"] == "active")
 
 
-def test_keys_change_while_logins_are_refreshed_and_nobody_is_refused(server, cluster_on, tmp_path, row):
+def test_keys_change_while_logins_are_refreshed_and_nobody_is_refused(redis, cluster_on, tmp_path, row):
     """The token beside each refresh token is shown to every node at once: the keys that sign it are known there."""
-    cluster = cluster_on(server, settings={"latchkey_refresh": "ttl=1h idle=10m grace=1m",
+    cluster = cluster_on(redis, settings={"latchkey_refresh": "ttl=1h idle=10m grace=1m",
                                            "latchkey_keys": f"{tmp_path}/c0/keys publish=2s"})
     cluster.client().register("alice")
     families = Families(cluster, busy=4, away=2, checks=True)
@@ -28,7 +28,7 @@ def test_keys_change_while_logins_are_refreshed_and_nobody_is_refused(server, cl
     until(lambda: families.steps > steps + 20 or families.wrong, 30)
     families.stop()
     families.assert_well()
-    row(("keys rotated while logins are refreshed", server.name,
+    row(("keys rotated while logins are refreshed", redis.name,
          f"{families.steps} steps, {families.checked} tokens shown, 0 refused"))
     families.assert_used_ones_end()
 
