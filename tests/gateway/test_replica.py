@@ -38,7 +38,7 @@ def pair(request):
 
 
 def make(gateways, tmp_path, pair, n=2, **kw):
-    return nodes(gateways, tmp_path, pair.url, n, settings={"latchkey_replica": f'"{pair.replica_url}"'}, **kw)
+    return nodes(gateways, tmp_path, pair.url, n, settings={"latchkey_replica": f'"{pair.replica_url}?deadline=1s"'}, **kw)
 
 
 def test_gateways_that_read_from_a_copy_tell_the_same_of_everybody(gateways, tmp_path, pair):
