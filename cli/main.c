@@ -9,27 +9,13 @@
 #include <string.h>
 
 const cli_command *const cli_groups[] = {
-    cli_serve_commands,
-    cli_user_commands,
-    cli_session_commands,
-    cli_device_commands,
-    cli_key_commands,
-    cli_token_commands,
-    cli_client_commands,
-    cli_api_key_commands,
-    cli_cutoff_commands,
-    cli_store_commands,
-    cli_node_commands,
-    cli_move_commands,
-    cli_settings_commands,
-    cli_explain_commands,
-    cli_jws_commands,
-    cli_json_commands,
-    cli_cookie_commands,
-    cli_redirect_commands,
-    cli_password_commands,
-    cli_lab_commands,
-    NULL,
+    cli_serve_commands,    cli_user_commands,    cli_session_commands,
+    cli_device_commands,   cli_key_commands,     cli_token_commands,
+    cli_client_commands,   cli_api_key_commands, cli_cutoff_commands,
+    cli_store_commands,    cli_node_commands,    cli_move_commands,
+    cli_settings_commands, cli_explain_commands, cli_jws_commands,
+    cli_json_commands,     cli_cookie_commands,  cli_redirect_commands,
+    cli_password_commands, cli_lab_commands,     NULL,
 };
 
 const cli_command *cli_find_group(const char *group)

@@ -261,7 +261,8 @@ static int open_store(const cli *c, unsigned wanted, cli_place *place)
 static int open_guard(const cli *c, cli_place *place)
 {
     lk_note note = {{0}};
-    lk_guard_parts parts = {&place->clock.env, &place->settings, place->ring, place->table, place->store, NULL};
+    lk_guard_parts parts = {&place->clock.env, &place->settings, place->ring,
+                            place->table,      place->store,     NULL};
     lk_status status = lk_guard_open(parts, &place->guard, &note);
     if (status == LK_REFUSED) {
         return cli_wrong(c, "%s", note.text);

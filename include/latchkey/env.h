@@ -14,8 +14,8 @@ extern "C" {
 
 typedef struct lk_env lk_env;
 struct lk_env {
-    int64_t (*now_ms)(const lk_env *env);                             /* wall clock, ms since 1970 */
-    int64_t (*mono_ms)(const lk_env *env);                            /* never steps back; may be 10 ms late */
+    int64_t (*now_ms)(const lk_env *env);  /* wall clock, ms since 1970 */
+    int64_t (*mono_ms)(const lk_env *env); /* never steps back; may be 10 ms late */
     lk_status (*random)(const lk_env *env, uint8_t *out, size_t len); /* LK_OK or LK_FAULT; from a CSPRNG */
     void *(*alloc)(const lk_env *env, size_t len);                    /* zeroed; NULL when there is none */
     void (*free)(const lk_env *env, void *p);                         /* NULL is fine */

@@ -585,16 +585,16 @@ typedef struct lk_device_session {
 
 /* Give the device a session, in place of the one that ended by time; the very one it has if that is alive.
  * However many ask at once, on however many nodes: they are given one session. Not when its last session was
- * ended by somebody, when a cut-off is later than the device, or its owner is disabled; nor when a limit ended
- * it, until the next login on the device. It ends nobody's session. Blocking. LK_OK; LK_REFUSED: one answer to
- * all that is not so; LK_FULL: no room, or out->issued.why is session_limit and the user's places are taken;
- * LK_FAULT: could not look, and nothing was changed. */
+ * ended by somebody, when a cut-off is later than the device, or its owner is disabled; nor when a limit
+ * ended it, until the next login on the device. It ends nobody's session. Blocking. LK_OK; LK_REFUSED: one
+ * answer to all that is not so; LK_FULL: no room, or out->issued.why is session_limit and the user's places
+ * are taken; LK_FAULT: could not look, and nothing was changed. */
 LK_CHECKED lk_status lk_guard_device_session(lk_guard *g, lk_accounts *a, const lk_device_ask *ask,
                                              lk_device_session *out);
 
-/* After a login of USER: which of his devices did a limit put out with it? They are told so in the accounts, and
- * are given no session until the next login on them. With no limit that ends anybody: nothing is looked up.
- * Blocking. LK_OK; LK_FAULT. */
+/* After a login of USER: which of his devices did a limit put out with it? They are told so in the accounts,
+ * and are given no session until the next login on them. With no limit that ends anybody: nothing is looked
+ * up. Blocking. LK_OK; LK_FAULT. */
 LK_CHECKED lk_status lk_guard_devices_put_out(lk_guard *g, lk_accounts *a, lk_view user);
 
 /* When a device that is vouched for now was: now, or just after the newest cut-off that would reach it. */

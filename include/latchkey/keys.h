@@ -55,8 +55,8 @@ typedef enum lk_key_start {
     LK_KEY_AT_ONCE    /* now. A node or checker that has not seen it yet refuses what it signs */
 } lk_key_start;
 
-/* Another value once lk_keyring_refresh has taken something over (and the old one not for a minute). Only to be
- * compared. */
+/* Another value once lk_keyring_refresh has taken something over (and the old one not for a minute). Only to
+ * be compared. */
 const void *lk_keyring_edition(const lk_keyring *ring);
 
 /* Make a key of ALG. With a start, the key that signs until then retires at that time, and is gone life_s and

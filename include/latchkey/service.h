@@ -116,10 +116,10 @@ LK_CHECKED lk_status lk_device_cookie_write(const lk_settings *settings, lk_view
 /* Is it worth asking whether the device of this visitor may have a new session: has the one of ID ended by
  * time, or is there none, and does the cookie come along? Pure; no I/O. */
 bool lk_device_may_renew(const lk_settings *settings, const lk_presented *presented, const lk_identity *id);
-/* Then give him one, for a cookie: ISSUED (wipe it with lk_issued_wipe in any case) is to be handed to him, and
- * to be presented in place of his cookies from now on. Of REQ agent, address, presented and what the audit log
- * shows are read. Blocking. LK_OK; LK_REFUSED: his device may not, and with *over what it holds is good for
- * nothing any more: take the cookie from it; LK_FAULT: could not look. */
+/* Then give him one, for a cookie: ISSUED (wipe it with lk_issued_wipe in any case) is to be handed to him,
+ * and to be presented in place of his cookies from now on. Of REQ agent, address, presented and what the
+ * audit log shows are read. Blocking. LK_OK; LK_REFUSED: his device may not, and with *over what it holds is
+ * good for nothing any more: take the cookie from it; LK_FAULT: could not look. */
 LK_CHECKED lk_status lk_service_renew(lk_service *s, const lk_request *req, const lk_identity *id,
                                       lk_issued *issued, bool *over);
 

@@ -28,7 +28,7 @@ extern "C" {
 #define LK_DEVICE_MAX 64 /* bytes of a device id */
 #define LK_DEVICE_CLASS_MAX 32
 #define LK_API_KEY_PUBLIC_LEN 8 /* characters of an API key that name it */
-#define LK_AGENT_MAX 128 /* bytes kept of User-Agent, cut at a character */
+#define LK_AGENT_MAX 128        /* bytes kept of User-Agent, cut at a character */
 #define LK_ADDRESS_MAX 45
 #define LK_HEAD_MAX 1280 /* bytes of a record without its fields, at most */
 #define LK_FIELD_NAME_MAX 64

@@ -159,9 +159,9 @@ typedef struct lk_event {
     lk_session_key key; /* LK_EVENT_SESSION */
 } lk_event;
 
-/* A number that is another one once any session that was there has ended or was replaced: while it stands still,
- * a session that was loaded is what it was, but for its fields and last use. LK_OK; LK_MISS when this store cannot
- * tell, ever (it would have to ask somebody) or in this moment. One read of memory. */
+/* A number that is another one once any session that was there has ended or was replaced: while it stands
+ * still, a session that was loaded is what it was, but for its fields and last use. LK_OK; LK_MISS when this
+ * store cannot tell, ever (it would have to ask somebody) or in this moment. One read of memory. */
 LK_CHECKED lk_status lk_store_mark(lk_store *store, uint64_t *mark);
 
 /* The number of the newest event, 0 when there never was one. For inline stores one read of memory, so that

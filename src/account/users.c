@@ -408,7 +408,8 @@ static lk_status remove_work(lk_sql_link *link, void *argument)
     uint64_t changed = 0;
 
     if (lk_sql_do(link, "DELETE FROM latchkey_user WHERE id = ?", LK_SQL_VALUES(user), &changed) != LK_OK ||
-        lk_sql_do(link, "DELETE FROM latchkey_api_key WHERE user_id = ?", LK_SQL_VALUES(user), NULL) != LK_OK ||
+        lk_sql_do(link, "DELETE FROM latchkey_api_key WHERE user_id = ?", LK_SQL_VALUES(user), NULL) !=
+            LK_OK ||
         lk_sql_do(link, "DELETE FROM latchkey_device WHERE user_id = ?", LK_SQL_VALUES(user), NULL) != LK_OK)
         return LK_FAULT;
     return changed > 0 ? LK_OK : LK_MISS;

@@ -24,8 +24,8 @@ static int64_t system_now_ms(const lk_env *env)
     return clock_ms(CLOCK_REALTIME);
 }
 
-/* The coarse one, which moves every few milliseconds: it is asked on every request, to know how old a view is,
- * and costs a tenth. It is the same for all processes of the machine. */
+/* The coarse one, which moves every few milliseconds: it is asked on every request, to know how old a view
+ * is, and costs a tenth. It is the same for all processes of the machine. */
 static int64_t system_mono_ms(const lk_env *env)
 {
     (void)env;

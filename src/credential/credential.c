@@ -6,11 +6,8 @@
 #include "credential/shape.h"
 
 static const char *const kinds[LK_KIND_COUNT] = {
-    [LK_KIND_SESSION_ID] = "session_id",
-    [LK_KIND_TOKEN] = "token",
-    [LK_KIND_JWT] = "jwt",
-    [LK_KIND_SEALED] = "sealed",
-    [LK_KIND_API_KEY] = "api_key",
+    [LK_KIND_SESSION_ID] = "session_id", [LK_KIND_TOKEN] = "token",     [LK_KIND_JWT] = "jwt",
+    [LK_KIND_SEALED] = "sealed",         [LK_KIND_API_KEY] = "api_key",
 };
 
 static const char *const carriers[LK_CARRIER_COUNT] = {

@@ -54,10 +54,9 @@ lk_status lk_rule_check(const lk_rule *rule, const lk_settings *settings, lk_not
     if (rule->mode == LK_MODE_OFF && (asks || rule->carriers != 0 || rule->kinds != 0))
         lk_note_set(note, "latchkey off takes nothing after it: what is not checked cannot be asked for");
     else if (rule->mode == LK_MODE_OPTIONAL && asks)
-        lk_note_set(
-            note,
-            "latchkey optional lets everybody in, so role=, scope=, realm=, audience= and max_age= would not hold: "
-            "write required");
+        lk_note_set(note, "latchkey optional lets everybody in, so role=, scope=, realm=, audience= and "
+                          "max_age= would not hold: "
+                          "write required");
     else if (rule->max_age_s < 0)
         lk_note_set(note, "max_age= is a time such as 10m");
     else if (rule->role.len > LK_ROLES_MAX || rule->scope.len > LK_SCOPE_MAX ||

@@ -21,7 +21,7 @@ struct lk__recent; /* recent.c */
 
 struct lk_guard {
     lk_guard_parts parts;
-    lk_accounts *accounts; /* NULL: not open (yet) */
+    lk_accounts *accounts;  /* NULL: not open (yet) */
     lk_cluster_clock clock; /* behind parts.env when the caller brought a plain clock to a remote store */
     bool store_is_table;    /* the sessions live in the table itself: last-seen needs no second entry */
     bool store_is_remote;   /* look-ups must not be made on an event loop; near copies are kept */
@@ -308,8 +308,9 @@ LK_CHECKED lk_status lk__limit_carry_out(lk_guard *g, const lk_session *s, const
 
 /* ---- device_limit.c ---- */
 
-/* Is there a place for a session of D beside those of its user, OWN left out (the one it has; NULL: none)? LK_OK:
- * there is; *own_is_in_the_way: once OWN has ended. LK_FULL; LK_FAULT. The store decides again when it is made. */
+/* Is there a place for a session of D beside those of its user, OWN left out (the one it has; NULL: none)?
+ * LK_OK: there is; *own_is_in_the_way: once OWN has ended. LK_FULL; LK_FAULT. The store decides again when it
+ * is made. */
 LK_CHECKED lk_status lk__device_place(lk_guard *g, const lk_device *d, const lk_session_key *own,
                                       bool *own_is_in_the_way);
 

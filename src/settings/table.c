@@ -106,12 +106,13 @@ const lk_setting_row lk__setting_rows[] = {
       TIME("remember", remember_s, 10, 400 * DAY), TIME("anonymous", anonymous_s, 10, 400 * DAY),
       TIME("grace", grace_s, 0, 5 * MINUTE), TIME("fence", fence_s, MINUTE, 30 * DAY),
       COUNT("per_user", per_user, 0, 10000)}},
-    {{"latchkey_limit",
-      "[user=0] [class=NAME:N,...] [victim=longest_idle|oldest|soonest_expiry|refuse]",
+    {{"latchkey_limit", "[user=0] [class=NAME:N,...] [victim=longest_idle|oldest|soonest_expiry|refuse]",
       "user=0 victim=longest_idle",
-      "Sessions a user may have, in all (0: any number) and of each device class (* is every class not named, "
+      "Sessions a user may have, in all (0: any number) and of each device class (* is every class not "
+      "named, "
       "and "
-      "none); and whom a login beyond that ends: the one seen longest ago, the one issued first, the one that "
+      "none); and whom a login beyond that ends: the one seen longest ago, the one issued first, the one "
+      "that "
       "would end first, or nobody, so that the login is refused.",
       1, 3},
      {COUNT("user", limit_user, 0, 10000),

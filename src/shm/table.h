@@ -59,7 +59,8 @@ LK_CHECKED lk_status lk_table_put(lk_table *t, lk_entry_kind kind, const uint8_t
 LK_CHECKED lk_status lk_table_add(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                   uint64_t owner, int64_t expires_s, lk_view value);
 
-/* Insert only, and only into room that is free: nothing is pushed out for it. LK_REFUSED as above; LK_FULL. */
+/* Insert only, and only into room that is free: nothing is pushed out for it. LK_REFUSED as above; LK_FULL.
+ */
 LK_CHECKED lk_status lk_table_add_spare(lk_table *t, lk_entry_kind kind, const uint8_t key[LK_TABLE_KEY_LEN],
                                         int64_t expires_s, lk_view value);
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define SCRIPT_MAX (64 * 1024)
-#define BUSY_STEP_MS 10 /* longest sleep between two tries to get a lock */
+#define BUSY_STEP_MS 2  /* longest sleep between two tries to get a lock */
 #define LOOK_STEP_MS 10 /* between two looks whether somebody committed */
 
 typedef struct connection {
@@ -142,7 +142,8 @@ static lk_status file_ready(const char *path, bool must_exist, lk_note *note)
 }
 
 /* Another process has the lock: try again after a short sleep, until the deadline. Locks are held for a
- * commit, mostly less than a millisecond of work and one sync of the disk. */
+ * commit, mostly less than a millisecond of work and one sync of the disk. There is no queue: who sleeps for
+ * longer than that is passed by those who write one thing after another. */
 static int wait_busy(void *p, int tries)
 {
     const connection *c = p;

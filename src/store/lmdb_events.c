@@ -100,8 +100,8 @@ lk_status lk__lmdb_event_seq(lk_store *store, uint64_t *seq)
     return LK_OK;
 }
 
-/* Any write may have ended a session. LMDB shows the number of a transaction a moment before new snapshots have what
- * it wrote: only one that a snapshot has had says that all later ones have it too. */
+/* Any write may have ended a session. LMDB shows the number of a transaction a moment before new snapshots
+ * have what it wrote: only one that a snapshot has had says that all later ones have it too. */
 lk_status lk__lmdb_mark(lk_store *store, uint64_t *mark)
 {
     lk__lmdb_env *db = ((lk__lmdb *)store)->db;

@@ -31,6 +31,6 @@ def test_lmdb_loses_none():
 @pytest.mark.parametrize("kind", [kind for kind in servers.KINDS if kind != "postgres-pair"])
 def test_store_loses_none(kind):
     with servers.KINDS[kind]() as server:
-        url = server.url if kind == "sqlite" else server.url + "?deadline=10s"
+        url = server.url + "?deadline=10s"
         set_up(url)
         write_fields(url)

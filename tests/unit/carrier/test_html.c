@@ -228,7 +228,7 @@ static void base_that_leads_away_stops_relative_links(void **state)
     assert_page("<a href=w><base href=\"https://cdn.example/\"><a href=x><a href=/y><a href=''><form><a "
                 "href=https://shop.example/z>",
                 "<a href=w" LK "><base href=\"https://cdn.example/\"><a href=x><a href=/y><a "
-                               "href=''><form><a href=https://shop.example/z" LK ">");
+                "href=''><form><a href=https://shop.example/z" LK ">");
     assert_page("<base target=_top><a href=x>", "<base target=_top><a href=x" LK ">");
     assert_page("<base href='/b/'><a href=x><a href='?y'><form>",
                 "<base href='/b/'><a href=x" LK "><a href='?y'><form>");

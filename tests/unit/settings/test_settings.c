@@ -99,10 +99,10 @@ static void limits_are_read_by_class_and_the_older_name_still_counts(void **stat
     (void)state;
     lk_settings s;
     lk_note note;
-    static const char *const bad[] = {"class=mobile",     "class=mobile:0", "class=mobile:10001",
-                                      "class=:1",         "class=a:1,,b:1", "class=a:1,a:2",
-                                      "class=a/b:1",      "class=a:1,",     "user=10001",
-                                      "victim=youngest",  "class=a:1x",     "class=*:1,*:2"};
+    static const char *const bad[] = {"class=mobile",    "class=mobile:0", "class=mobile:10001",
+                                      "class=:1",        "class=a:1,,b:1", "class=a:1,a:2",
+                                      "class=a/b:1",     "class=a:1,",     "user=10001",
+                                      "victim=youngest", "class=a:1x",     "class=*:1,*:2"};
     assert_int_equal(
         read_text("latchkey_limit user=5 class=mobile:1,desktop:2,*:3 victim=refuse;\n", &s, &note), LK_OK);
     assert_int_equal(lk_settings_user_limit(&s), 5);

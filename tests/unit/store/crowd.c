@@ -96,7 +96,8 @@ static void log_in(writer *w)
 {
     lk_session s = session_of(w, NULL);
 
-    if (is_told(lk_store_create(w->store, &s, (lk_limit){.max = LIMIT, .fence_s = fence_s}, NULL), "create")) {
+    if (is_told(lk_store_create(w->store, &s, (lk_limit){.max = LIMIT, .fence_s = fence_s}, NULL),
+                "create")) {
         make_known(w, &s.key);
         atomic_fetch_add(&all->made, 1);
     }
@@ -108,7 +109,8 @@ static void change_id(writer *w)
     lk_session s = session_of(w, &old);
     int64_t grace_s = draw(w, 2) == 0 ? now_s + 100 : 0;
 
-    if (is_told(lk_store_replace(w->store, &old, 1, &s, grace_s, fence_s, (lk_limit){.max = LIMIT, .fence_s = fence_s}),
+    if (is_told(lk_store_replace(w->store, &old, 1, &s, grace_s, fence_s,
+                                 (lk_limit){.max = LIMIT, .fence_s = fence_s}),
                 "replace"))
         make_known(w, &s.key);
 }
