@@ -51,6 +51,9 @@ lk_view lk_view_trim(lk_view v);
  * empty WORD is in no list. Source: RFC 6749 section 3.3. */
 bool lk_words_have(lk_view list, lk_view word);
 
+/* Does LIST hold every word of WANTED? True when WANTED has none. */
+bool lk_words_have_every(lk_view list, lk_view wanted);
+
 /* Take the next space-separated word off the front of *LIST. Gives false when there is none left. */
 bool lk_words_next(lk_view *list, lk_view *word);
 

@@ -95,6 +95,17 @@ bool lk_words_have(lk_view list, lk_view word)
     return false;
 }
 
+bool lk_words_have_every(lk_view list, lk_view wanted)
+{
+    lk_view word;
+
+    while (lk_words_next(&wanted, &word)) {
+        if (!lk_words_have(list, word))
+            return false;
+    }
+    return true;
+}
+
 lk_status lk_parse_i64(lk_view text, int64_t *out)
 {
     int64_t value = 0;

@@ -4,15 +4,6 @@
  */
 #include "guard/check_inner.h"
 
-static bool has_every(lk_view held, lk_view wanted)
-{
-    lk_view word;
-    while (lk_words_next(&wanted, &word))
-        if (!lk_words_have(held, word))
-            return false;
-    return true;
-}
-
 lk_reason lk__rule_judge(const lk_rule *rule, const lk_identity *id, int64_t now_s)
 {
     if (!id->logged_in)
@@ -21,9 +12,9 @@ lk_reason lk__rule_judge(const lk_rule *rule, const lk_identity *id, int64_t now
         return LK_REASON_WRONG_CARRIER;
     if (rule->realm.len > 0 && !lk_view_equal(rule->realm, lk_view_of(id->realm)))
         return LK_REASON_WRONG_AUDIENCE;
-    if (!has_every(lk_view_of(id->roles), rule->role))
+    if (!lk_words_have_every(lk_view_of(id->roles), rule->role))
         return LK_REASON_INSUFFICIENT_ROLE;
-    if (id->limited && !has_every(lk_view_of(id->scope), rule->scope))
+    if (id->limited && !lk_words_have_every(lk_view_of(id->scope), rule->scope))
         return LK_REASON_INSUFFICIENT_SCOPE;
     if (rule->max_age_s > 0 && now_s - id->auth_s > rule->max_age_s)
         return LK_REASON_REAUTHENTICATION_REQUIRED;

@@ -51,24 +51,15 @@ static bool read_expiry(lk__call *c, int64_t *out)
     return false;
 }
 
-static bool has_every(const char *held, const char *wanted)
-{
-    lk_view words = lk_view_of(wanted), word;
-    while (lk_words_next(&words, &word))
-        if (!lk_words_have(lk_view_of(held), word))
-            return false;
-    return true;
-}
-
 /* Nobody gives what he has not got. */
 static bool may_give(lk__call *c, const lk_api_key *key)
 {
-    if (c->id->limited && !has_every(c->id->scope, key->scope)) {
+    if (c->id->limited && !lk_words_have_every(lk_view_of(c->id->scope), lk_view_of(key->scope))) {
         lk__answer_reason(c, 403, LK_REASON_INSUFFICIENT_SCOPE,
                           LK_VIEW("this credential cannot make a key with scopes that it does not hold"));
         return false;
     }
-    if (!has_every(c->id->roles, key->roles)) {
+    if (!lk_words_have_every(lk_view_of(c->id->roles), lk_view_of(key->roles))) {
         lk__answer_reason(c, 403, LK_REASON_INSUFFICIENT_ROLE,
                           LK_VIEW("a key can only be given roles that its user has"));
         return false;

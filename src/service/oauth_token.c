@@ -27,22 +27,13 @@ static lk_view common(lk__call *c, lk_view a, lk_view b, bool any)
     return lk_buf_view(&out);
 }
 
-static bool has_every(lk_view held, lk_view wanted)
-{
-    lk_view word;
-    while (lk_words_next(&wanted, &word))
-        if (!lk_words_have(held, word))
-            return false;
-    return true;
-}
-
 /* The scope that was asked for, or all of ALLOWED when none was. False: answered. */
 static bool choose_scope(lk__call *c, lk_view allowed, lk_view *out)
 {
     lk_view asked;
     if (!lk__oauth_param(c, "scope", &asked))
         return false;
-    if (asked.len > LK_SCOPE_MAX || !has_every(allowed, asked)) {
+    if (asked.len > LK_SCOPE_MAX || !lk_words_have_every(allowed, asked)) {
         lk__oauth_error(c, 400, "invalid_scope", "a scope was asked for that cannot be given");
         return false;
     }

@@ -82,6 +82,9 @@ static void a_word_is_in_a_list_as_a_whole_or_not_at_all(void **state)
     (void)state;
     assert_true(lk_words_have(list, LK_VIEW("orders.read")));
     assert_true(lk_words_have(list, LK_VIEW("admin")));
+    assert_true(lk_words_have_every(list, LK_VIEW("admin  orders.read")));
+    assert_true(lk_words_have_every(list, LK_VIEW("")));
+    assert_false(lk_words_have_every(list, LK_VIEW("admin orders")));
     assert_false(lk_words_have(list, LK_VIEW("orders")));
     assert_false(lk_words_have(list, LK_VIEW("read")));
     assert_false(lk_words_have(list, LK_VIEW("Admin")));
